@@ -1,0 +1,192 @@
+"""A certificate for one model: what is differentiated how, and the proof that it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+
+from ..graph_rewrites.emit import FLOAT_TYPES
+from ..graph_rewrites.metadata import read_metadata
+from ..graph_rewrites.model_file import ModelSource, load
+from ..graph_rewrites.rewrite import rewrite
+from ..graph_rewrites.verification import coverage, verification_model
+from .float64 import Float64Session
+from .session import Session
+
+# Central differences in float64: the truncation error grows with step^2, rounding with 1e-16 / step.
+STEP = 1e-6
+# A gradient that is wrong by 0.05 % is caught; the few kinks that a step crosses stay below.
+TOLERANCE = 2e-4
+# Relative to the largest output: float32 rounding where the runtime fuses other operators than before.
+OUTPUT_TOLERANCE = 1e-5
+# Cosine between the runtime's float32 gradient and the float64 one: single ReLUs may flip between the two.
+MIN_COSINE = 0.99
+BATCH, SIDE = 2, 64  # sizes put in for open batch and spatial axes
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what was compared, whether it holds, and the figures."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass
+class Certificate:
+    """The findings on one model.
+
+    `to_layer` and `to_input` count the operators between the score and the layer, and the score and the input, by how
+    each is differentiated: (operator, nodes, "rule" | "function body" | "missing").
+    """
+
+    layer: str
+    providers: list[str]
+    to_layer: list[tuple[str, int, str]]
+    to_input: list[tuple[str, int, str]]
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check holds."""
+        return all(finding.passed for finding in self.findings)
+
+
+def certify(
+    model: ModelSource,
+    *,
+    layers: str | None = None,
+    score: str | None = None,
+    providers: Sequence[str] | None = None,
+    side: int = SIDE,
+    seed: int = 0,
+) -> Certificate:
+    """Checks an explanation of a model on seeded random inputs.
+
+    The model's outputs must survive the rewriting; its gradients at the layer and at the input must equal central
+    differences along a random direction, in float64 by numpy; and the runtime's gradient must agree with that.
+
+    Args:
+        model: path or `ModelProto`.
+        layers: the layer; default: the last convolutional one.
+        score: the model output to explain; needed where there are several.
+        providers: ONNX Runtime providers.
+        side: pixels, for spatial axes whose size is open.
+        seed: of the random inputs and directions.
+
+    Raises:
+        UsageError, OnnxplainError: as `onnxplain.rewrite`.
+    """
+    original = load(model)
+    explained = rewrite(model, layers=layers, score=score, outputs=("score", "cam", "heatmap", "gradient"))
+    record = read_metadata(explained) or {}
+    (layer,), logits, image = record["layers"], record["score"]["logits"], record["input"]["name"]
+    session = Session(explained, providers)
+    to_layer, to_input = coverage(model, layer, logits), coverage(model, image, logits)
+    certificate = Certificate(layer, session.providers, to_layer, to_input)
+    rng = np.random.default_rng(seed)
+    feeds = random_inputs(original, rng, side)
+
+    plain = Session(original, providers)
+    before = dict(zip(plain.outputs, plain.run(None, feeds), strict=True))
+    target = np.full((feeds[image].shape[0], 1), -1, np.int64)
+    after = dict(zip(session.outputs, session.run(None, {**feeds, record["names"]["target"]: target}), strict=True))
+    certificate.findings.append(_same_outputs(before, after))
+
+    takes_gradient = feeds[image].dtype.kind == "f" and all(how != "missing" for _, _, how in to_input)
+    verification, names = verification_model(model, layer, logits, image if takes_gradient else None)
+    check = _DifferenceCheck(verification, names, feeds, image)
+    runtime_gradient = after[record["names"]["gradient"]][:, 0]
+    certificate.findings.append(check.against_runtime(runtime_gradient))
+    certificate.findings.append(check.along("layer_gradient", names["offset"], rng))
+    if takes_gradient:
+        certificate.findings.append(check.along("input_gradient", image, rng))
+    return certificate
+
+
+def random_inputs(model: onnx.ModelProto, rng: np.random.Generator, side: int) -> dict[str, np.ndarray]:
+    """Random values for every input: normal floats, bytes, and zeros and ones for other integers.
+
+    An open first axis gets the size 2, every other open axis the size `side`.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    feeds: dict[str, np.ndarray] = {}
+    for value in model.graph.input:
+        if value.name in weights:
+            continue
+        kind = value.type.tensor_type
+        shape = [d.dim_value or (side if axis else BATCH) for axis, d in enumerate(kind.shape.dim)]
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        if kind.elem_type in FLOAT_TYPES:
+            feeds[value.name] = rng.normal(size=shape).astype(dtype)
+        else:
+            feeds[value.name] = rng.integers(0, 256 if dtype == np.uint8 else 2, size=shape).astype(dtype)
+    return feeds
+
+
+class _DifferenceCheck:
+    """Compares gradients on the float64 verification model."""
+
+    def __init__(
+        self, model: onnx.ModelProto, names: dict[str, str], feeds: dict[str, np.ndarray], image: str
+    ) -> None:
+        self._session = Float64Session(model)
+        self._names = names
+        self._feeds = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in feeds.items()}
+        self._feeds[names["offset"]] = np.zeros(())
+        self._gradients = [name for name in ("layer_gradient", "input_gradient") if name in names]
+        value = self._value({})
+        self._cotangent = np.random.default_rng(1).normal(size=value.shape)
+        self._top = np.zeros_like(value)
+        flat = value.reshape(len(value), -1)
+        self._top.reshape(flat.shape)[np.arange(len(flat)), flat.argmax(axis=1)] = 1
+        self._signed = self._vjp(self._cotangent)
+
+    def against_runtime(self, gradient: np.ndarray) -> Finding:
+        """The runtime's gradient of the top class against the float64 one."""
+        expected = self._vjp(self._top)["layer_gradient"]
+        if expected.shape != gradient.shape:  # the file lays channels last, the contract first
+            expected = np.moveaxis(expected, -1, 1)
+        norms = float(np.linalg.norm(expected) * np.linalg.norm(gradient))
+        cosine = float(np.vdot(expected, gradient)) / norms if norms else float(not expected.any() == gradient.any())
+        return Finding("runtime gradient", cosine >= MIN_COSINE, f"cosine {cosine:.6f} with the float64 gradient")
+
+    def along(self, gradient: str, moved: str, rng: np.random.Generator) -> Finding:
+        """<gradient, direction> against a central difference of <logits, cotangent> along a random direction."""
+        grad = self._signed[gradient]
+        direction = rng.normal(size=grad.shape)
+        plus, minus = (
+            self._value({moved: self._feeds[moved] + sign * STEP * direction}) for sign in (1, -1)
+        )
+        slope = float(np.sum((plus - minus) * self._cotangent)) / (2 * STEP)
+        expected = float(np.sum(grad * direction))
+        # Relative to what the sum is made of, so that cancellation does not count as an error.
+        scale = float(np.linalg.norm(grad * direction)) + abs(slope)
+        error = abs(slope - expected) / scale if scale else 0.0
+        name = gradient.replace("_", " ")
+        return Finding(name, error <= TOLERANCE, f"{expected:.9g}, central difference {slope:.9g}, error {error:.1e}")
+
+    def _value(self, moved: dict[str, np.ndarray]) -> np.ndarray:
+        feeds = {**self._feeds, **moved, self._names["cotangent"]: np.zeros(())}
+        return self._session.run([self._names["value"]], feeds)[0]
+
+    def _vjp(self, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+        wanted = [self._names[name] for name in self._gradients]
+        results = self._session.run(wanted, {**self._feeds, self._names["cotangent"]: cotangent})
+        return dict(zip(self._gradients, results, strict=True))
+
+
+def _same_outputs(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> Finding:
+    worst = 0.0
+    for name, value in before.items():
+        if value.dtype.kind == "f":
+            difference = np.abs(value.astype(np.float64) - after[name])
+            worst = max(worst, float(difference.max(initial=0) / max(np.abs(value).max(initial=0), 1e-30)))
+        elif not np.array_equal(value, after[name]):
+            worst = np.inf
+    detail = "bit for bit" if worst == 0 else f"largest relative difference {worst:.1e}"
+    return Finding("original outputs", worst <= OUTPUT_TOLERANCE, detail)

@@ -1,0 +1,186 @@
+"""Reverse-mode differentiation as graph nodes: the registry of gradient rules and the sweep that applies them.
+
+A rule receives the emitter, the node and the gradient of each of its outputs, and returns one gradient (or None) per
+node input. A gradient may be given as a function without arguments: it is called only if somebody wants it. A rule need
+not undo broadcasting: the sweep sums stretched axes back.
+
+    @gradient_of("Mul")
+    def mul(op, node, grad):
+        x, y = node.inputs
+        return [op.Mul(grad, y), op.Mul(grad, x)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import onnx
+import onnx_graphsurgeon as gs
+
+from .emit import Emitter, Tensor, is_float, schema
+from .errors import OnnxplainError
+from .expand import function_body
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node as rules see it: inputs (None where omitted), outputs, and attributes with the specification's defaults."""
+
+    op_type: str
+    name: str
+    inputs: list[Tensor | None]
+    outputs: list[Tensor]
+    attrs: dict[str, Any]
+    source: gs.Node
+
+
+Gradient: TypeAlias = Any  # a Tensor, None, or a function that returns a Tensor
+Rule: TypeAlias = Callable[..., Sequence[Gradient]]
+
+GRADIENTS: dict[str, Rule] = {}
+
+
+@dataclass
+class Rules:
+    """The gradient table with some rules laid over it; a rule laid over may return None to pass on a node.
+
+    `applied` tells afterwards whether any rule laid over took a node.
+    """
+
+    name: str
+    overrides: Mapping[str, Rule]
+    applied: bool = False
+
+    def gradients(self, op: Emitter, node: Node, path: set[str], flowing: Sequence[Tensor | None]) -> Sequence[Gradient]:
+        """The gradients of the node's inputs, by the first rule that takes the node."""
+        key = key_of(node.source)
+        if key in self.overrides:
+            result = self.overrides[key](op, node, *flowing)
+            if result is not None:
+                self.applied = True
+                return result
+        if key in GRADIENTS:
+            return GRADIENTS[key](op, node, *flowing)
+        return _through_body(op, node, path, flowing, self)
+
+
+def gradient_of(*op_types: str) -> Callable[[Rule], Rule]:
+    """Registers the decorated function as the gradient rule of operators (`Name`, or `domain::Name`)."""
+
+    def register(rule: Rule) -> Rule:
+        for op_type in op_types:
+            if op_type in GRADIENTS:
+                raise ValueError(f"{op_type} has a gradient rule already: {GRADIENTS[op_type].__qualname__}")
+            GRADIENTS[op_type] = rule
+        return rule
+
+    return register
+
+
+def sweep(
+    op: Emitter, nodes: Sequence[gs.Node], cotangents: Mapping[str, Tensor], wanted: Iterable[str], rules: Rules
+) -> dict[str, Tensor | None]:
+    """Appends the vector-Jacobian product of `nodes` (in topological order).
+
+    Args:
+        op: appends the gradient nodes.
+        nodes: the part of the graph to differentiate.
+        cotangents: the gradient that flows into each named output.
+        wanted: names of the tensors whose gradients are asked for.
+        rules: the gradient rules.
+
+    Returns:
+        The gradient of each wanted tensor, of its dtype and shape; None where it is identically zero.
+
+    Raises:
+        OnnxplainError: an operator that passes a gradient on has no rule.
+    """
+    wanted = list(wanted)
+    path = tensors_between(nodes, wanted, cotangents)
+    grads: dict[str, Tensor] = dict(cotangents)
+    for source in reversed(nodes):
+        flowing = [grads.get(tensor.name) for tensor in source.outputs]
+        if all(grad is None for grad in flowing) or not any(t.name in path for t in used_tensors(source)):
+            continue
+        while flowing[-1] is None:
+            flowing.pop()
+        node = view(source, op.model.opset)
+        with op.scope(f"gradient/{source.name or source.outputs[0].name}"):
+            for tensor, grad in zip(node.inputs, rules.gradients(op, node, path, flowing), strict=True):
+                if tensor is None or grad is None or tensor.name not in path:
+                    continue
+                grad = op.sum_to(grad() if callable(grad) else grad, tensor)
+                before = grads.get(tensor.name)
+                grads[tensor.name] = grad if before is None else op.declare(op.Add(before, grad), tensor)
+    return {name: grads.get(name) for name in wanted}
+
+
+def tensors_between(nodes: Sequence[gs.Node], start: Iterable[str], end: Iterable[str]) -> set[str]:
+    """Names of the float tensors on a path from `start` to `end`, both included where they are connected."""
+    reached = set(start)
+    for node in nodes:
+        if any(tensor.name in reached for tensor in used_tensors(node)):
+            reached.update(tensor.name for tensor in node.outputs if tensor.name and is_float(tensor))
+    needed = set(end)
+    for node in reversed(nodes):
+        if any(tensor.name in needed for tensor in node.outputs):
+            needed.update(tensor.name for tensor in used_tensors(node) if tensor.name)
+    return reached & needed
+
+
+def used_tensors(node: gs.Node) -> Iterator[Tensor]:
+    """The node's inputs, and the outer tensors that its subgraphs (If, Loop, Scan) capture."""
+    yield from node.inputs
+    for graph in (value for value in node.attrs.values() if isinstance(value, gs.Graph)):
+        inner = {t.name for n in graph.nodes for t in n.outputs} | {t.name for t in graph.inputs}
+        used = [t for n in graph.nodes for t in used_tensors(n)] + list(graph.outputs)
+        yield from (tensor for tensor in used if tensor.name not in inner)
+
+
+def key_of(node: gs.Node) -> str:
+    """The node's key in a rule table: `Name` in the default domain, else `domain::Name`."""
+    return f"{node.domain}::{node.op}" if node.domain and node.domain != "ai.onnx" else str(node.op)
+
+
+def view(node: gs.Node, opset: int) -> Node:
+    """The node as rules see it."""
+    return Node(
+        op_type=node.op,
+        name=node.name or node.outputs[0].name,
+        inputs=[tensor if tensor.name else None for tensor in node.inputs],
+        outputs=list(node.outputs),
+        attrs={**_defaults(node.op, opset, node.domain or ""), **node.attrs},
+        source=node,
+    )
+
+
+@lru_cache(maxsize=None)
+def _defaults(op_type: str, opset: int, domain: str) -> dict[str, Any]:
+    specification = schema(op_type, opset, domain)
+    if specification is None:
+        return {}
+    values = {
+        name: onnx.helper.get_attribute_value(attribute.default_value)
+        for name, attribute in specification.attributes.items()
+        if attribute.default_value.type
+    }
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
+
+
+def _through_body(
+    op: Emitter, node: Node, path: set[str], flowing: Sequence[Tensor | None], rules: Rules
+) -> list[Tensor | None]:
+    """The gradients of an operator that the specification defines by others: those of its function body."""
+    body = function_body(op, node.source)
+    if body is None:
+        raise OnnxplainError(
+            f"operator {key_of(node.source)} (node {node.name!r}) has no gradient rule; choose a layer after it, or "
+            "register a rule with onnxplain.gradient_of"
+        )
+    cotangents = {t.name: grad for t, grad in zip(body.outputs, flowing, strict=False) if grad is not None}
+    wanted = [tensor.name for tensor in node.inputs if tensor is not None and tensor.name in path]
+    grads = sweep(op, body.nodes, cotangents, wanted, rules)
+    return [grads.pop(tensor.name, None) if tensor is not None else None for tensor in node.inputs]

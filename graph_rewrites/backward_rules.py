@@ -1,0 +1,87 @@
+"""Backward rule sets: named tables laid over the gradient table, for the methods that change how ReLU is differentiated.
+
+    @backward_rule("mine", "Relu")
+    def mine(op, node, grad):
+        return [op.Mul(grad, 0.5)]          # or None: this node keeps its ordinary gradient
+
+Both sets below treat a rectifier alike however an exporter wrote it: Relu, Clip(0, 6), Max(x, 0), Where(x > 0, x, 0),
+LeakyRelu, PRelu and ThresholdedRelu.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .backward import GRADIENTS, Gradient, Node, Rule, Rules
+from .emit import Emitter, Tensor, value_of
+from .errors import UsageError, closest
+
+RULES: dict[str, dict[str, Rule]] = {"standard": {}}
+RECTIFIERS = ("Relu", "Clip", "Max", "Where", "LeakyRelu", "PRelu", "ThresholdedRelu")
+
+
+def backward_rule(name: str, *op_types: str) -> Callable[[Rule], Rule]:
+    """Registers the decorated function in the rule set `name` for operators (`Name`, or `domain::Name`)."""
+
+    def register(rule: Rule) -> Rule:
+        for op_type in op_types:
+            if op_type in RULES.setdefault(name, {}):
+                raise ValueError(f"rule set {name!r} has a rule for {op_type} already")
+            RULES[name][op_type] = rule
+        return rule
+
+    return register
+
+
+def rule_set(name: str) -> Rules:
+    """The gradient table under a rule set.
+
+    Raises:
+        UsageError: no rule set has this name.
+    """
+    if name not in RULES:
+        raise UsageError(f"unknown backward rules {name!r}; {closest(name, RULES)}")
+    return Rules(name, RULES[name])
+
+
+@backward_rule("guided", *RECTIFIERS)
+def guided(op: Emitter, node: Node, grad: Tensor) -> list[Gradient] | None:
+    """Only positive gradients, through positive activations (Springenberg et al. 2015, section 3.4)."""
+    if rectified_input(node) is None:
+        return None
+    return list(GRADIENTS[node.op_type](op, node, op.Relu(grad)))
+
+
+@backward_rule("deconvnet", *RECTIFIERS)
+def deconvnet(op: Emitter, node: Node, grad: Tensor) -> list[Gradient] | None:
+    """Only positive gradients, wherever the input lay (Zeiler and Fergus 2014, section 2.1, "Rectification")."""
+    index = rectified_input(node)
+    if index is None:
+        return None
+    return [op.Relu(grad) if i == index else None for i in range(len(node.inputs))]
+
+
+def rectified_input(node: Node) -> int | None:
+    """The index of the input that the node rectifies; None if it is no rectifier."""
+    if node.op_type in ("Relu", "LeakyRelu", "PRelu", "ThresholdedRelu"):
+        return 0
+    if node.op_type == "Clip":
+        return 0 if len(node.inputs) > 1 and _is_zero(node.inputs[1]) else None
+    if node.op_type == "Max" and len(node.inputs) == 2:
+        return next((i for i in (0, 1) if _is_zero(node.inputs[1 - i])), None)
+    if node.op_type == "Where":
+        condition, *branches = node.inputs
+        makers = condition.inputs if condition is not None else []
+        for index, branch in enumerate(branches):
+            comparisons = ("Greater", "GreaterOrEqual") if index == 0 else ("Less", "LessOrEqual")
+            if _is_zero(branches[1 - index]) and makers and makers[0].op in comparisons:
+                compared, with_zero = makers[0].inputs
+                return index + 1 if compared is branch and _is_zero(with_zero) else None
+    return None
+
+
+def _is_zero(tensor: Tensor | None) -> bool:
+    values = value_of(tensor)
+    return values is not None and bool(np.all(values == 0))

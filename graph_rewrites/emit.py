@@ -1,0 +1,291 @@
+"""Appending nodes: `op.Mul(a, b)` adds one Mul node to the graph and returns its output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+import onnx_graphsurgeon as gs
+from onnx import shape_inference
+from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter, dtype_to_onnx
+
+from .errors import OnnxplainError
+from .model_file import Model
+
+Tensor: TypeAlias = Any  # a gs.Variable or gs.Constant; onnx-graphsurgeon has no type stubs
+Operand: TypeAlias = Any  # a Tensor, a numpy array, a number, a list of integers, or None (an omitted optional input)
+
+FLOAT_TYPES = frozenset(
+    getattr(onnx.TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")
+)
+
+
+class Emitter:
+    """Appends nodes to `model` and knows the dtype and shape of everything it appended.
+
+    `op.Name(inputs..., attribute=value)` appends a node of operator `Name` and returns its output tensor, or a tuple
+    for `outputs=n`. A number becomes a scalar of the first tensor's dtype; a list of integers an int64 vector.
+    """
+
+    def __init__(self, model: Model, prefix: str = "onnxplain") -> None:
+        self.model = model
+        self.nodes: list[gs.Node] = model.graph.nodes
+        self._scope = prefix
+        self._names = set(model.graph.tensors()) | {t.name for t in model.graph.inputs} | {node.name for node in self.nodes}
+        self._counts: dict[str, int] = {}
+        self._cache: dict[tuple[Any, ...], Tensor] = {}
+
+    def __getattr__(self, op_type: str) -> Callable[..., Any]:
+        if not op_type[:1].isupper():
+            raise AttributeError(op_type)
+        return lambda *inputs, **attributes: self.emit(op_type, *inputs, **attributes)
+
+    def emit(self, op_type: str, *inputs: Operand, outputs: int = 1, **attributes: Any) -> Any:
+        """Appends one node; `attributes` that are None are left out."""
+        like = next((x for x in inputs if isinstance(x, gs.Tensor)), None)
+        tensors = [self.tensor(x, like) for x in inputs]
+        name = self.unique(op_type)
+        results = [gs.Variable(self.unique(f"{op_type}_out") if i else name) for i in range(outputs)]
+        attributes = {key: value for key, value in attributes.items() if value is not None}
+        node = gs.Node(op_type, name, attributes, inputs=tensors, outputs=results)
+        self._infer(node)
+        self.nodes.append(node)
+        return results[0] if outputs == 1 else tuple(results)
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Names nodes emitted inside `<outer scope>/<name>/...`."""
+        outer, self._scope = self._scope, f"{self._scope}/{name.strip('/')}"
+        try:
+            yield
+        finally:
+            self._scope = outer
+
+    @contextmanager
+    def inserting_at(self, position: int) -> Iterator[None]:
+        """Places nodes emitted inside at `position` of the graph's node list instead of at its end."""
+        outer, self.nodes, cache = self.nodes, [], self._cache
+        self._cache = {}
+        try:
+            yield
+            outer[position:position] = self.nodes
+        finally:
+            self.nodes, self._cache = outer, cache
+
+    def unique(self, name: str) -> str:
+        """A scoped name that no tensor or node of the graph has."""
+        stem = f"{self._scope}/{name}"
+        while True:
+            count = self._counts[stem] = self._counts.get(stem, -1) + 1
+            candidate = f"{stem}_{count}" if count else stem
+            if candidate not in self._names:
+                self._names.add(candidate)
+                return candidate
+
+    def claim(self, name: str) -> str:
+        """`name` itself, prefixed with `onnxplain_` if the graph has it already."""
+        while name in self._names:
+            name = f"onnxplain_{name}"
+        self._names.add(name)
+        return name
+
+    def tensor(self, value: Operand, like: Tensor | None = None) -> Tensor:
+        """The operand as a graph tensor."""
+        if isinstance(value, gs.Tensor):
+            return value
+        if value is None:
+            return gs.Variable.empty()
+        if isinstance(value, list | tuple):
+            return self.constant(np.array(value, np.int64))
+        if isinstance(value, np.ndarray | np.generic):
+            return self.constant(np.asarray(value))
+        if like is None:
+            raise TypeError(f"the number {value!r} needs a tensor beside it to take its dtype from")
+        return self.constant(np.array(value, onnx.helper.tensor_dtype_to_np_dtype(dtype_of(like))))
+
+    def constant(self, values: np.ndarray) -> Tensor:
+        """A constant tensor; equal constants are shared."""
+        key = ("constant", str(values.dtype), values.shape, values.tobytes())
+        if key not in self._cache:
+            self._cache[key] = gs.Constant(self.unique("constant"), np.ascontiguousarray(values).reshape(values.shape))
+        return self._cache[key]
+
+    def shape(self, tensor: Tensor) -> Tensor:
+        """The shape as an int64 vector: a constant where it is static, else a (shared) Shape node."""
+        if is_static(tensor):
+            return self.constant(np.array(tensor.shape, np.int64))
+        key = ("shape", tensor.name)
+        if key not in self._cache:
+            self._cache[key] = self.emit("Shape", tensor)
+        return self._cache[key]
+
+    def size(self, tensor: Tensor, axis: int) -> Tensor:
+        """The size of one axis as an int64 vector of length 1."""
+        return self.sizes(tensor, [axis])
+
+    def sizes(self, tensor: Tensor, axes: Sequence[int]) -> Tensor:
+        """The sizes of some axes as an int64 vector."""
+        known = [tensor.shape[axis] for axis in axes] if tensor.shape is not None else [None]
+        if all(isinstance(size, int) for size in known):
+            return self.constant(np.array(known, np.int64))
+        axes = [axis if axis >= 0 else axis % rank(tensor) for axis in axes]
+        return self.emit("Gather", self.shape(tensor), axes, axis=0)
+
+    def join(self, *vectors: Operand) -> Tensor:
+        """The vectors one after the other: a constant where all of them are known."""
+        tensors = [self.tensor(vector) for vector in vectors]
+        values = [value_of(tensor) for tensor in tensors]
+        if any(value is None for value in values):
+            return self.emit("Concat", *tensors, axis=0)
+        return self.constant(np.concatenate(values))
+
+    def reshape_like(self, tensor: Tensor, like: Tensor) -> Tensor:
+        """`tensor` with the shape of `like`, which it must have room for."""
+        return self.declare(self.emit("Reshape", tensor, self.shape(like)), like)
+
+    def expand_like(self, tensor: Tensor, like: Tensor) -> Tensor:
+        """`tensor` broadcast to the shape of `like`."""
+        return self.declare(self.emit("Expand", tensor, self.shape(like)), like)
+
+    def zeros_like(self, tensor: Tensor) -> Tensor:
+        """Zeros of the tensor's shape and dtype."""
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(dtype_of(tensor))
+        return self.declare(self.emit("Expand", np.zeros((), dtype), self.shape(tensor)), tensor)
+
+    def cast_like(self, tensor: Tensor, like: Tensor) -> Tensor:
+        """`tensor` in the dtype of `like`."""
+        return tensor if dtype_of(tensor) == dtype_of(like) else self.emit("Cast", tensor, to=dtype_of(like))
+
+    def is_zero(self, tensor: Tensor) -> Tensor:
+        """Whether each element is 0, as bool. (From opset 19 on, ONNX Runtime has no `Equal` for CUDA.)"""
+        return self.emit("LessOrEqual", self.emit("Abs", tensor), 0.0)
+
+    def reduce(self, op_type: str, tensor: Tensor, axes: Sequence[int], keepdims: bool = True) -> Tensor:
+        """ReduceMax, ReduceMean, ...: their axes became an input in opset 18 (ReduceSum's in 13)."""
+        if op_type == "ReduceSum" or self.model.opset >= 18:
+            return self.emit(op_type, tensor, list(axes), keepdims=int(keepdims))
+        return self.emit(op_type, tensor, axes=list(axes), keepdims=int(keepdims))
+
+    def sum_to(self, tensor: Tensor, like: Tensor) -> Tensor:
+        """Sums `tensor` over the axes along which `like` was broadcast to it: the adjoint of broadcasting."""
+        if same_shape(tensor, like):
+            return tensor
+        if tensor.shape is not None and like.shape is not None:
+            lead = len(tensor.shape) - len(like.shape)
+            pairs = list(enumerate(zip(tensor.shape[lead:], like.shape, strict=True), lead))
+            # A size of `like` that is a number other than 1, or the same symbol, cannot have been stretched.
+            if all(isinstance(small, int) or (small is not None and small == big) for _, (big, small) in pairs):
+                stretched = [axis for axis, (big, small) in pairs if small == 1 and big != 1]
+                axes = [*range(lead), *stretched]
+                summed = self.reduce("ReduceSum", tensor, axes) if axes else tensor
+                return self.reshape_like(summed, like) if lead else self.declare(summed, like)
+        # Sizes that are known only at run time: sum the axes where `like`, its shape padded in front with ones, has 1.
+        missing = self.emit("Sub", self.emit("Shape", self.shape(tensor)), self.emit("Shape", self.shape(like)))
+        padded = self.emit("Concat", self.emit("Expand", np.array([1]), missing), self.shape(like), axis=0)
+        axes = self.emit("Reshape", self.emit("NonZero", self.emit("Equal", padded, np.array(1))), [-1])
+        return self.reshape_like(self.emit("ReduceSum", tensor, axes, keepdims=1, noop_with_empty_axes=1), like)
+
+    def declare(self, tensor: Tensor, like: Tensor) -> Tensor:
+        """States that `tensor` has the shape of `like`, where inference could not see it."""
+        tensor.shape = like.shape
+        return tensor
+
+    def _infer(self, node: gs.Node) -> None:
+        """Sets dtype and shape of the node's outputs by the operator's own inference function."""
+        inputs = [tensor for tensor in node.inputs if tensor.name]
+        types = {tensor.name: type_proto(tensor) for tensor in inputs}
+        data = {t.name: OnnxExporter.export_tensor_proto(t) for t in inputs if isinstance(t, gs.Constant)}
+        try:
+            inferred = shape_inference.infer_node_outputs(
+                schema(node.op, self.model.opset),
+                OnnxExporter.export_node(node),
+                types,
+                data,
+                opset_imports=[onnx.helper.make_opsetid("", self.model.opset)],
+            )
+        except Exception as error:
+            shapes = ", ".join(f"{t.name} {t.shape}" for t in inputs)
+            raise OnnxplainError(f"cannot emit {node.op} at {node.name!r} ({shapes}): {error}") from error
+        for tensor in node.outputs:
+            if tensor.name in inferred:
+                kind = inferred[tensor.name].tensor_type
+                tensor.dtype = _gs_dtype(kind.elem_type)
+                if kind.HasField("shape"):
+                    tensor.shape = [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in kind.shape.dim]
+
+
+def dtype_of(tensor: Tensor) -> int:
+    """The tensor's ONNX element type (`onnx.TensorProto.FLOAT`, ...); 0 where it is unknown."""
+    return int(dtype_to_onnx(tensor.dtype)) if tensor.dtype is not None else 0
+
+
+def is_float(tensor: Tensor) -> bool:
+    """Whether gradients can flow through the tensor; a tensor of unknown type counts as float."""
+    return dtype_of(tensor) in FLOAT_TYPES or dtype_of(tensor) == 0
+
+
+def rank(tensor: Tensor) -> int:
+    """The number of axes.
+
+    Raises:
+        OnnxplainError: shape inference could not tell it.
+    """
+    if tensor.shape is None:
+        raise OnnxplainError(
+            f"the rank of tensor {tensor.name!r} is unknown; give the model's inputs shapes, or run "
+            "onnxruntime.tools.symbolic_shape_infer on it first"
+        )
+    return len(tensor.shape)
+
+
+def is_static(tensor: Tensor) -> bool:
+    """Whether every size is known before run time."""
+    return tensor.shape is not None and all(isinstance(size, int) for size in tensor.shape)
+
+
+def same_shape(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors surely have equal shapes (equal sizes or equal symbols on every axis)."""
+    return a.shape is not None and b.shape is not None and list(a.shape) == list(b.shape) and None not in a.shape
+
+
+def value_of(tensor: Tensor | None) -> np.ndarray | None:
+    """The values of a constant tensor (an initializer, a Constant node, an Identity of either), else None."""
+    if tensor is None:
+        return None
+    if isinstance(tensor, gs.Constant):
+        return np.asarray(tensor.values)
+    producer = tensor.inputs[0] if len(tensor.inputs) == 1 else None
+    if producer is not None and producer.op == "Identity":
+        return value_of(producer.inputs[0])
+    if producer is not None and producer.op == "Constant":
+        (key, value), *_ = producer.attrs.items()
+        if key == "value":
+            return np.asarray(value.values)
+        if key in ("value_int", "value_ints"):
+            return np.array(value, np.int64)
+        if key in ("value_float", "value_floats"):
+            return np.array(value, np.float32)
+    return None
+
+
+def type_proto(tensor: Tensor) -> onnx.TypeProto:
+    """The tensor's type as protobuf, as far as it is known."""
+    shape = None if tensor.shape is None else list(tensor.shape)
+    return onnx.helper.make_tensor_type_proto(dtype_of(tensor), shape)
+
+
+@lru_cache(maxsize=None)
+def schema(op_type: str, opset: int, domain: str = "") -> onnx.defs.OpSchema | None:
+    """The operator's specification at an opset, or None where there is none."""
+    try:
+        return onnx.defs.get_schema(op_type, opset, domain)
+    except onnx.defs.SchemaError:
+        return None
+
+
+def _gs_dtype(elem_type: int) -> Any:
+    return elem_type if elem_type == onnx.TensorProto.BFLOAT16 else onnx.helper.tensor_dtype_to_np_dtype(elem_type)

@@ -1,0 +1,59 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from ..backward import Gradient, Node, gradient_of
+from ..emit import Emitter, Tensor, rank
+
+
+@gradient_of("MatMul")
+def matmul(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+    """dA = g B^T, dB = A^T g on the last two axes; a vector counts as a row on the left, as a column on the right."""
+    a, b = node.inputs
+    a_is_vector, b_is_vector = rank(a) == 1, rank(b) == 1
+    rows = op.Unsqueeze(a, [0]) if a_is_vector else a
+    columns = op.Unsqueeze(b, [1]) if b_is_vector else b
+    if b_is_vector:
+        grad = op.Unsqueeze(grad, [-1])
+    if a_is_vector:
+        grad = op.Unsqueeze(grad, [-2])
+
+    def da() -> Tensor:
+        result = op.MatMul(grad, _transposed(op, columns))
+        return op.Squeeze(result, [-2]) if a_is_vector else result
+
+    def db() -> Tensor:
+        if rank(rows) > 2 and rank(columns) == 2:
+            # One product over all rows instead of one a batch that is then summed.
+            result = op.Gemm(op.Flatten(rows, axis=-1), op.Flatten(grad, axis=-1), transA=1)
+        else:
+            result = op.MatMul(_transposed(op, rows), grad)
+        return op.Squeeze(result, [-1]) if b_is_vector else result
+
+    return [da, db]
+
+
+@gradient_of("Gemm")
+def gemm(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+    """Y = alpha*A'B' + beta*C, A' being A or its transpose: dA' = alpha*g B'^T, dB' = alpha*A'^T g, dC = beta*g."""
+    a, b = node.inputs[:2]
+    alpha, beta = node.attrs["alpha"], node.attrs["beta"]
+    a_flipped, b_flipped = node.attrs["transA"], node.attrs["transB"]
+
+    def da() -> Tensor:
+        if a_flipped:
+            return op.Gemm(b, grad, alpha=alpha, transA=b_flipped, transB=1)
+        return op.Gemm(grad, b, alpha=alpha, transB=1 - b_flipped)
+
+    def db() -> Tensor:
+        if b_flipped:
+            return op.Gemm(grad, a, alpha=alpha, transA=1, transB=a_flipped)
+        return op.Gemm(a, grad, alpha=alpha, transA=1 - a_flipped)
+
+    return [da, db, lambda: grad if beta == 1 else op.Mul(grad, beta)][: len(node.inputs)]
+
+
+def _transposed(op: Emitter, tensor: Tensor) -> Tensor:
+    """The tensor with its last two axes swapped."""
+    *batch, row, column = range(rank(tensor))
+    return op.Transpose(tensor, perm=[*batch, column, row])

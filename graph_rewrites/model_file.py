@@ -1,0 +1,285 @@
+"""Reading any ONNX file into the one form the rewriter works on, and writing it back without loss.
+
+Reading lifts the weights out, inlines model-local functions, raises old opsets and infers shapes; what remains is small
+however large the model is. Writing lays the new nodes onto the protobuf that was read, so that nothing onnx-graphsurgeon
+does not model (metadata, doc strings, quantisation annotations, exotic attributes) is lost, and weights are copied once.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx_graphsurgeon as gs
+from google.protobuf.message import DecodeError
+from onnx import external_data_helper, inliner, shape_inference, version_converter
+from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
+
+from .errors import OnnxplainError
+
+# Every form the rewriter emits is valid from this opset on; older models are raised to it.
+MIN_OPSET = 17
+# ONNX Runtime and the checker take initializers that are not graph inputs from IR version 4 on; opset 17 came with IR 8.
+MIN_IR_VERSION = 8
+# Operators whose output has the type and shape of their first input, and that onnx 1.23 infers nothing for.
+SHAPED_LIKE_INPUT = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
+# Initializers up to this many bytes stay in the graph: shapes, axes, pads and scalars that rules read as values.
+SMALL_TENSOR_BYTES = 1024
+# A protobuf file cannot exceed 2 GiB; larger models keep their weights in a file beside the model.
+MAX_PROTO_BYTES = 2**31 - 2**20
+
+ModelSource = str | os.PathLike[str] | onnx.ModelProto
+
+
+@dataclass
+class Model:
+    """A model under rewriting.
+
+    `graph` is what rewrites read and change. `proto` is the model as read, without its weights. `weights` maps the
+    names of the lifted initializers to their tensors (`overridable`: those that the file also lists as inputs);
+    `folder` is where their external data lies. `sources` are the protobufs of the nodes that were read, by `id`.
+    """
+
+    graph: gs.Graph
+    proto: onnx.ModelProto
+    weights: dict[str, onnx.TensorProto]
+    overridable: set[str]
+    folder: Path
+    name: str
+    sources: dict[int, onnx.NodeProto]
+
+    @property
+    def inputs(self) -> list[gs.Variable]:
+        """The graph inputs that a caller feeds (not the weights)."""
+        return [tensor for tensor in self.graph.inputs if tensor.name not in self.weights]
+
+    @property
+    def opset(self) -> int:
+        """The version of the default operator set."""
+        return int(self.graph.opset)
+
+
+def read(source: ModelSource) -> Model:
+    """Reads a model from a path or a `ModelProto` (which is not changed).
+
+    Raises:
+        OnnxplainError: not an ONNX file, external data that is missing or outside the model's folder, an opset that
+            cannot be raised to 17, or a model that shape inference rejects.
+    """
+    if isinstance(source, onnx.ModelProto):
+        loaded, folder, name = source, Path(), source.graph.name or "model"
+    else:
+        path = Path(source)
+        loaded, folder, name = _load(path), path.parent, str(path)
+    if not loaded.graph.node:
+        raise OnnxplainError(f"{name}: not an ONNX model, or one without nodes; give a file that an exporter wrote")
+    proto, weights, overridable = _lift_weights(loaded, folder, name)
+    try:
+        proto = _normalise(proto)
+    except Exception as error:  # onnx raises its own, RuntimeError and protobuf errors alike; all mean the same here
+        raise OnnxplainError(f"{name}: {_first_line(error)}; check the file with onnx.checker or export again") from error
+    graph = gs.import_onnx(proto)
+    sources = {id(node): source for node, source in zip(graph.nodes, proto.graph.node, strict=True)}
+    return Model(graph, proto, weights, overridable, folder, name, sources)
+
+
+def load(source: ModelSource) -> onnx.ModelProto:
+    """The whole model as it is in its file, weights included.
+
+    Raises:
+        OnnxplainError: as `read`.
+    """
+    if isinstance(source, onnx.ModelProto):
+        return source
+    path = Path(source)
+    loaded = _load(path)
+    for tensor in loaded.graph.initializer:
+        if external_data_helper.uses_external_data(tensor):
+            _check_external(tensor, path.parent, str(path))
+            _load_external(tensor, path.parent, str(path))
+    return loaded
+
+
+def write(model: Model) -> onnx.ModelProto:
+    """Returns the rewritten model: the protobuf that was read, with the graph's nodes, new constants, inputs and outputs."""
+    known = {t.name for t in model.proto.graph.initializer} | {s.values.name for s in model.proto.graph.sparse_initializer}
+    nodes, constants = [], {}
+    for node in model.graph.nodes:
+        nodes.append(_node_proto(node, model.sources.get(id(node))))
+        constants.update({t.name: t for t in node.inputs if isinstance(t, gs.Constant) and t.name not in known})
+
+    result = onnx.ModelProto()
+    result.CopyFrom(model.proto)
+    graph = result.graph
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(OnnxExporter.export_tensor_proto(t) for t in constants.values())
+    tensors = model.graph.tensors()
+    described = [tensors[value.name] for value in graph.value_info if value.name in tensors]
+    del graph.value_info[:]
+    graph.value_info.extend(OnnxExporter.export_value_info_proto(t, False) for t in described if t.dtype is not None)
+    for protos, tensors in ((graph.input, model.inputs), (graph.output, model.graph.outputs)):
+        listed = {value.name for value in protos}
+        protos.extend(OnnxExporter.export_value_info_proto(t, True) for t in tensors if t.name not in listed)
+    lifted = set(model.weights) - model.overridable
+    inputs = [value for value in graph.input if value.name not in lifted]
+    del graph.input[:]
+    graph.input.extend(inputs)
+    for tensor in model.weights.values():
+        restored = graph.initializer.add()
+        restored.CopyFrom(tensor)
+        _load_external(restored, model.folder, model.name)
+    return result
+
+
+def save(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
+    """Writes a model file whole or not at all; weights past protobuf's 2 GiB go to `<path>.data` beside it.
+
+    Raises:
+        OnnxplainError: the folder does not exist or cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if model.ByteSize() > MAX_PROTO_BYTES:
+            data = path.with_name(path.name + ".data")
+            data.unlink(missing_ok=True)
+            copy = onnx.ModelProto()
+            copy.CopyFrom(model)
+            onnx.save(copy, temporary, save_as_external_data=True, location=data.name)
+        else:
+            onnx.save(model, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise OnnxplainError(f"{path}: cannot be written ({error.strerror or error}); choose a writable folder") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(path, load_external_data=False)
+    except FileNotFoundError:
+        raise OnnxplainError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise OnnxplainError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (DecodeError, UnicodeDecodeError, ValueError):
+        raise OnnxplainError(f"{path}: not an ONNX file, or a truncated one; export or copy it again") from None
+
+
+def _lift_weights(
+    loaded: onnx.ModelProto, folder: Path, name: str
+) -> tuple[onnx.ModelProto, dict[str, onnx.TensorProto], set[str]]:
+    """Splits a model into a small proto, in which weights are inputs of known shape, and the weights themselves.
+
+    Shape inference, the inliner and the version converter then never touch (or serialise) the weights.
+    """
+    proto, weights = onnx.ModelProto(), {}
+    for field, value in loaded.ListFields():
+        if field.name != "graph":
+            _set_field(proto, field.name, value)
+    for field, value in loaded.graph.ListFields():
+        if field.name != "initializer":
+            _set_field(proto.graph, field.name, value)
+    # Before IR version 4 every initializer had to be listed as an input; that did not make it one to be fed.
+    listed = {value.name for value in proto.graph.input}
+    if loaded.ir_version < 4:
+        fed = [v for v in loaded.graph.input if v.name not in {t.name for t in loaded.graph.initializer}]
+        del proto.graph.input[:]
+        proto.graph.input.extend(fed)
+        listed = {value.name for value in fed}
+    for tensor in loaded.graph.initializer:
+        external = external_data_helper.uses_external_data(tensor)
+        if external:
+            _check_external(tensor, folder, name)
+        if tensor.ByteSize() <= SMALL_TENSOR_BYTES and not external and tensor.name not in listed:
+            proto.graph.initializer.add().CopyFrom(tensor)
+            continue
+        weights[tensor.name] = tensor
+        if tensor.name not in listed:
+            value = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+            proto.graph.input.append(value)
+    return proto, weights, listed & set(weights)
+
+
+def _set_field(message: object, name: str, value: object) -> None:
+    target = getattr(message, name)
+    if hasattr(target, "MergeFrom"):  # repeated fields and sub-messages
+        target.MergeFrom(value)
+    else:
+        setattr(message, name, value)
+
+
+def _check_external(tensor: onnx.TensorProto, folder: Path, name: str) -> None:
+    location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+    root = folder.resolve()
+    data = (root / location).resolve()
+    if not location or Path(location).is_absolute() or not data.is_relative_to(root):
+        raise OnnxplainError(
+            f"{name}: the external data of {tensor.name!r} points outside the model's folder ({location!r}); refused"
+        )
+    if not data.is_file():
+        raise OnnxplainError(
+            f"{name}: the external data file {location!r} of {tensor.name!r} is missing; put it beside the model"
+        )
+
+
+def _load_external(tensor: onnx.TensorProto, folder: Path, name: str) -> None:
+    if not external_data_helper.uses_external_data(tensor):
+        return
+    try:
+        external_data_helper.load_external_data_for_tensor(tensor, str(folder.resolve()))
+    except Exception as error:
+        raise OnnxplainError(
+            f"{name}: the external data of {tensor.name!r} cannot be read ({_first_line(error)})"
+        ) from error
+    tensor.data_location = onnx.TensorProto.DEFAULT
+    del tensor.external_data[:]
+
+
+def _normalise(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Inlines model-local functions, raises the opset to 17 where it is older, and infers shapes."""
+    if proto.functions:
+        proto = inliner.inline_local_functions(proto)
+    for imported in proto.opset_import:
+        if imported.domain == "ai.onnx":  # the default domain's other name
+            imported.domain = ""
+    opset = max((imported.version for imported in proto.opset_import if not imported.domain), default=1)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    proto.ir_version = max(proto.ir_version, MIN_IR_VERSION)
+    if opset < MIN_OPSET:
+        proto = version_converter.convert_version(proto, MIN_OPSET)
+        proto.ir_version = max(proto.ir_version, MIN_IR_VERSION)
+        onnx.helper.set_model_props(proto, metadata)
+    return _infer_shapes(proto)
+
+
+def _infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Infers types and shapes, also through normalisations for which onnx's inference has no rule."""
+    without_rule = [i for i, node in enumerate(proto.graph.node) if node.op_type in SHAPED_LIKE_INPUT and not node.domain]
+    stand_in = onnx.ModelProto()
+    stand_in.CopyFrom(proto)
+    for i in without_rule:
+        node = stand_in.graph.node[i]
+        stand_in.graph.node[i].CopyFrom(onnx.helper.make_node("Identity", node.input[:1], node.output))
+    inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
+    for i in without_rule:
+        inferred.graph.node[i].CopyFrom(proto.graph.node[i])
+    return inferred
+
+
+def _node_proto(node: gs.Node, source: onnx.NodeProto | None) -> onnx.NodeProto:
+    """A node's protobuf: the one that was read, under the present tensor names, or a new one."""
+    if source is None or any(isinstance(value, gs.Graph) for value in node.attrs.values()):
+        return OnnxExporter.export_node(node)
+    proto = onnx.NodeProto()
+    proto.CopyFrom(source)
+    proto.input[:] = [tensor.name for tensor in node.inputs]
+    proto.output[:] = [tensor.name for tensor in node.outputs]
+    return proto
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

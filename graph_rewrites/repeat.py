@@ -1,0 +1,135 @@
+"""K classes of one image in one run: each sample is repeated K times, as late in the network as possible.
+
+Everything before the repeat runs once per image; everything after it is the ordinary graph at batch N*K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from .backward import used_tensors
+from .emit import Emitter, Tensor
+from .model_file import Model
+
+
+# The symbol of the size N*K in the file.
+ROWS = "batch*targets"
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Where samples are repeated: before node `position`, on these tensors (one, or the graph inputs).
+
+    `batch` is the symbol of the batch size there.
+    """
+
+    position: int
+    tensors: list[Tensor]
+    batch: str
+
+
+def find_repeat(model: Model, layers: Sequence[str], score: str) -> Repeat | None:
+    """The latest place, at or before the layers, that every path from the inputs to the score passes through.
+
+    Such a place is one tensor on which everything after it depends alone, so shapes computed there stay consistent; the
+    inputs themselves are the place of last resort. Returns None where the batch size is fixed, or where an output after
+    the place does not have the batch as its first axis: then K is 1.
+    """
+    path = _data_path(model, score)
+    inputs = [tensor for tensor in model.inputs if tensor.name in path]
+    batches = {tensor.shape[0] if tensor.shape else None for tensor in inputs}
+    batch = batches.pop() if len(batches) == 1 else None
+    if not isinstance(batch, str):
+        return None
+    place = Repeat(0, inputs, batch)
+    live = {tensor.name for tensor in inputs}
+    last_use = {t.name: i for i, n in enumerate(model.graph.nodes) if _is_on(n, path) for t in used_tensors(n)}
+    for index, node in enumerate(model.graph.nodes if layers else []):
+        live |= {tensor.name for tensor in node.outputs} & path
+        live = {name for name in live if last_use.get(name, -1) > index}
+        for tensor in node.outputs:
+            if live == {tensor.name} and tensor.shape and tensor.shape[0] == batch:
+                place = Repeat(index + 1, [tensor], batch)
+        if any(tensor.name in layers for tensor in node.outputs):
+            break
+    after = _descendants(model, place.tensors, path)
+    outputs = [tensor for tensor in model.graph.outputs if tensor.name in after]
+    return place if all(tensor.shape and tensor.shape[0] == batch for tensor in outputs) else None
+
+
+def apply_repeat(op: Emitter, repeat: Repeat, score: str, target: Tensor) -> dict[str, Tensor]:
+    """Repeats each sample K times at the place; original outputs after it keep each sample's first row.
+
+    Args:
+        op: appends the nodes.
+        repeat: the place.
+        score: name of the tensor that the repeated rows lead to.
+        target: int64 [N, K].
+
+    Returns:
+        The repeated tensors, by the name of the tensor they repeat.
+    """
+    path = _data_path(op.model, score)
+    after = _descendants(op.model, repeat.tensors, path)
+    repeated: dict[str, Tensor] = {}
+    with op.inserting_at(repeat.position), op.scope("repeat"):
+        targets = op.size(target, 1)
+        rows = op.Range(np.array(0), op.Size(target), np.array(1))
+        for tensor in repeat.tensors:
+            consumers = [node for node in tensor.outputs if _is_on(node, path)]
+            repeated[tensor.name] = result = op.Gather(tensor, op.Div(rows, targets), axis=0)
+            result.shape = [ROWS, *tensor.shape[1:]]
+            for node in consumers:
+                node.inputs = [result if used is tensor else used for used in node.inputs]
+    for tensor in op.model.graph.tensors().values():
+        if tensor.name in after and tensor.shape:
+            tensor.shape = [ROWS if size == repeat.batch else size for size in tensor.shape]
+    with op.scope("repeat"):
+        for index, tensor in enumerate(op.model.graph.outputs):
+            if tensor.name in after:
+                name, tensor.name = tensor.name, op.unique(tensor.name)
+                first = first_rows(op, tensor, target)
+                first.name, first.shape = name, [repeat.batch, *tensor.shape[1:]]
+                op.model.graph.outputs[index] = first
+    return repeated
+
+
+def first_rows(op: Emitter, tensor: Tensor, target: Tensor) -> Tensor:
+    """Each sample's first of its K rows: [N*K, ...] to [N, ...]; `target` is [N, K]."""
+    return op.Gather(tensor, op.Range(np.array(0), op.Size(target), op.Squeeze(op.size(target, 1))), axis=0)
+
+
+def _data_path(model: Model, score: str) -> set[str]:
+    """Names of the tensors, of any dtype, that depend on the inputs and that the score depends on."""
+    return _reach(model.graph.nodes, {tensor.name for tensor in model.inputs}) & _ancestors(model.graph.nodes, score)
+
+
+def _reach(nodes: Sequence[gs.Node], start: set[str]) -> set[str]:
+    reached = set(start)
+    for node in nodes:
+        if any(tensor.name in reached for tensor in used_tensors(node)):
+            reached.update(tensor.name for tensor in node.outputs if tensor.name)
+    return reached
+
+
+def _ancestors(nodes: Sequence[gs.Node], end: str) -> set[str]:
+    needed = {end}
+    for node in reversed(nodes):
+        if any(tensor.name in needed for tensor in node.outputs):
+            needed.update(tensor.name for tensor in used_tensors(node))
+    return needed
+
+
+def _descendants(model: Model, tensors: Sequence[Tensor], path: set[str]) -> set[str]:
+    """Names of the tensors that will hold repeated rows: on the path after `tensors`, and whatever hangs on those."""
+    starts = {tensor.name for tensor in tensors}
+    direct = {t.name for tensor in tensors for node in tensor.outputs if _is_on(node, path) for t in node.outputs}
+    return _reach(model.graph.nodes, direct) - starts
+
+
+def _is_on(node: gs.Node, path: set[str]) -> bool:
+    return any(tensor.name in path for tensor in node.outputs)

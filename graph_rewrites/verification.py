@@ -1,0 +1,118 @@
+"""What a certificate needs of a model: which operators are differentiated how, and a float64 form to verify it on."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from .backward import GRADIENTS, Rules, key_of, sweep, tensors_between
+from .emit import Emitter, Tensor, schema
+from .expand import has_function_body
+from .model_file import ModelSource, read, write
+from .publish import Publisher, prune
+
+NARROW = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+# Attributes that name an element type: Cast, EyeLike, RandomNormal, Multinomial ...
+TYPE_ATTRIBUTES = {"to", "dtype", "stash_type"}
+
+
+def as_float64(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of `model` in which every float tensor is float64.
+
+    Operands that the specification holds to float32 (the scales of Resize) stay as they are.
+    """
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
+    _convert(result.graph, opset)
+    return result
+
+
+def coverage(model: ModelSource, start: str, end: str) -> list[tuple[str, int, str]]:
+    """The operators between two tensors: (operator, how many nodes, "rule" | "function body" | "missing")."""
+    work = read(model)
+    path = tensors_between(work.graph.nodes, [start], [end])
+    nodes = [n for n in work.graph.nodes if any(t.name in path for t in n.outputs) and any(t.name in path for t in n.inputs)]
+    counts = Counter(key_of(node) for node in nodes)
+    by_body = {key_of(node) for node in nodes if has_function_body(node, work.opset)}
+    return [
+        (key, count, "rule" if key in GRADIENTS else "function body" if key in by_body else "missing")
+        for key, count in counts.most_common()
+    ]
+
+
+def verification_model(model: ModelSource, layer: str, logits: str, image: str | None) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """The float64 model on which gradients are compared with differences of values.
+
+    It has, besides the model's inputs, the inputs `offset` (added to the layer's feature maps) and `cotangent` (of the
+    logits), and, in place of the model's outputs, `value` (the logits), `layer_gradient` and, for a float `image` input,
+    `input_gradient`. Returns it with the actual names of these.
+    """
+    work = read(model)
+    op = Emitter(work)
+    publish = Publisher(op)
+    tensors = work.graph.tensors()
+    tensor, scores = tensors[layer], tensors[logits]
+    offset = publish.input("offset", tensor.dtype, tensor.shape)
+    consumers = list(tensor.outputs)
+    maker = next(i for i, node in enumerate(work.graph.nodes) if any(t is tensor for t in node.outputs))
+    with op.inserting_at(maker + 1):
+        shifted = op.declare(op.Add(tensor, offset), tensor)
+    for node in consumers:
+        node.inputs = [shifted if used is tensor else used for used in node.inputs]
+    cotangent = publish.input("cotangent", scores.dtype, scores.shape)
+    wanted = [shifted.name, *([image] if image else [])]
+    grads = sweep(op, list(work.graph.nodes), {logits: cotangent}, wanted, Rules("standard", {}))
+    del work.graph.outputs[:]
+    publish.output("value", scores, scores.shape)
+    publish.output("layer_gradient", _or_zeros(op, grads[shifted.name], tensor), tensor.shape)
+    if image:
+        publish.output("input_gradient", _or_zeros(op, grads[image], tensors[image]), tensors[image].shape)
+    prune(work, [])
+    return as_float64(write(work)), publish.names
+
+
+def _or_zeros(op: Emitter, grad: Tensor | None, like: Tensor) -> Tensor:
+    return op.zeros_like(like) if grad is None else grad
+
+
+def _convert(graph: onnx.GraphProto, opset: int) -> None:
+    fixed = {name for node in graph.node for name in _float32_operands(node, opset)}
+    for tensor in graph.initializer:
+        if tensor.name not in fixed:
+            _widen(tensor)
+    del graph.value_info[:]
+    for value in (*graph.input, *graph.output):
+        if value.name not in fixed and value.type.tensor_type.elem_type in NARROW:
+            value.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _convert(attribute.g, opset)
+            elif attribute.HasField("t") and not set(node.output) & fixed:
+                _widen(attribute.t)
+            elif attribute.name in TYPE_ATTRIBUTES and attribute.i in NARROW:
+                attribute.i = onnx.TensorProto.DOUBLE
+            elif node.op_type == "Constant" and attribute.name in ("value_float", "value_floats"):
+                values = numpy_helper.from_array(np.array(onnx.helper.get_attribute_value(attribute), np.float64))
+                attribute.CopyFrom(onnx.helper.make_attribute("value", values))
+
+
+def _float32_operands(node: onnx.NodeProto, opset: int) -> list[str]:
+    specification = schema(node.op_type, opset, node.domain)
+    if specification is None:
+        return []
+    types = [formal.types for formal in specification.inputs]
+    return [
+        name
+        for name, allowed in zip(node.input, types, strict=False)
+        if name and "tensor(float)" in allowed and "tensor(double)" not in allowed
+    ]
+
+
+def _widen(tensor: onnx.TensorProto) -> None:
+    if tensor.data_type in NARROW:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))

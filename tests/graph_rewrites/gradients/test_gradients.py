@@ -1,0 +1,54 @@
+"""Every gradient rule against central differences in float64, and in float32 through ONNX Runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnxplain.graph_rewrites.backward import GRADIENTS
+
+from . import (
+    cases_activations,
+    cases_elementwise,
+    cases_linear,
+    cases_normalisation,
+    cases_reductions,
+)
+from .harness import Case, assert_gradient, gradients, runtime_gradients, signed_cotangent
+
+CASES: list[Case] = [
+    *cases_activations.CASES,
+    *cases_elementwise.CASES,
+    *cases_linear.CASES,
+    *cases_normalisation.CASES,
+    *cases_reductions.CASES,
+]
+
+
+@pytest.mark.parametrize("symbolic", [False, True], ids=["static", "symbolic"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_gradient_equals_the_central_difference(case: Case, symbolic: bool) -> None:
+    cotangent = signed_cotangent(case)
+    assert_gradient(case, gradients(case, cotangent, symbolic), cotangent)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_onnx_runtime_computes_the_same_gradient(case: Case) -> None:
+    if case.no_runtime:
+        pytest.skip(case.no_runtime)
+    cotangent = signed_cotangent(case)
+    expected = gradients(case, cotangent)
+    for index, actual in runtime_gradients(case, cotangent).items():
+        scale = np.abs(expected[index]).max(initial=1e-6)
+        np.testing.assert_allclose(actual / scale, expected[index] / scale, atol=2e-5)
+
+
+def test_every_rule_has_a_case() -> None:
+    assert set(GRADIENTS) - {f"{c.domain}::{c.op}" if c.domain else c.op for c in CASES} == set()
+
+
+@pytest.mark.parametrize("case", CASES[:3], ids=lambda case: case.name)
+def test_a_rule_wrong_by_half_a_thousandth_is_caught(case: Case) -> None:
+    cotangent = signed_cotangent(case)
+    wrong = {index: grad * 1.0005 for index, grad in gradients(case, cotangent).items()}
+    with pytest.raises(AssertionError):
+        assert_gradient(case, wrong, cotangent)

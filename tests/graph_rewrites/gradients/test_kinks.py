@@ -1,0 +1,170 @@
+"""What the rules choose at kinks, ties, zeros and poles, and that extreme inputs give no NaN in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from onnxplain.graph_rewrites.errors import OnnxplainError
+from onnxplain.graph_rewrites.rewrite import append_vjp
+
+from .harness import Case, forward, gradients, runtime_gradients
+
+INF = np.inf
+
+
+def vector(*values: float) -> np.ndarray:
+    return np.array(values, np.float64)
+
+
+def scalar(value: float) -> np.ndarray:
+    return np.array(value, np.float64)
+
+
+def kink(op: str, inputs: Sequence[Any], *expected: Any, **options: Any) -> Any:
+    """A case, and the gradient of each differentiated input for a cotangent of ones."""
+    case = Case(op, inputs, **options)
+    return pytest.param(case, expected, id=case.name + "".join(str(x.tolist()) for x in inputs if x is not None))
+
+
+ELEMENTWISE = [
+    kink("Max", [vector(1, 2, 3), vector(2, 2, 2)], [0, 0.5, 1], [1, 0.5, 0]),
+    kink("Min", [vector(1, 2, 3), vector(2, 2, 2)], [1, 0.5, 0], [0, 0.5, 1]),
+    kink("Max", [vector(1), vector(1), vector(0), vector(1)], [1 / 3], [1 / 3], [0], [1 / 3]),
+    kink("Max", [vector(-INF, INF), vector(-INF, 0)], [0.5, 1], [0.5, 0]),
+    kink("Clip", [vector(-2, -1, 0, 1, 2), scalar(-1), scalar(1)], [0, 1, 1, 1, 0], 1, 1),
+    kink("Sqrt", [vector(0, 4)], [INF, 0.25]),
+    kink("Abs", [vector(-1, 0, 1)], [-1, 0, 1]),
+    kink("Reciprocal", [vector(0)], [-INF]),
+    kink("Log", [vector(0)], [INF]),
+    kink("Pow", [vector(0, 2, -2), vector(0, 0, 0)], [0, 0, 0], wrt=[0]),
+    kink("Pow", [vector(0, 0, 0), vector(1, 2, 3)], [1, 0, 0], [0, 0, 0]),
+    kink("Pow", [vector(0, 0, 4), vector(0, 0.5, 0.5)], [0, INF, 0.25], [0, 0, 2 * np.log(4)]),
+    kink("Pow", [vector(0, 3), scalar(0)], [0, 0], constant=[1], wrt=[0]),
+    kink("Pow", [vector(0, -3), scalar(2)], [0, -6], constant=[1], wrt=[0]),
+    kink("Where", [np.array([True, False]), vector(1, 2), vector(3, 4)], [1, 0], [0, 1]),
+    *[kink(op, [vector(-1.5, 0, 2)], [0, 0, 0]) for op in ("Floor", "Ceil", "Round", "Sign")],
+]
+
+ACTIVATIONS = [
+    kink("Relu", [vector(-1, 0, 1)], [0, 0, 1]),
+    kink("LeakyRelu", [vector(-1, 0, 1)], [0.25, 0.25, 1], attrs={"alpha": 0.25}),
+    kink("PRelu", [vector(-1, 0, 1), vector(0.5)], [0.5, 0.5, 1], [-1]),
+    kink("Elu", [vector(0, 1)], [0.5, 1], attrs={"alpha": 0.5}),
+    kink("Selu", [vector(0, 1)], [1.0507009873554805 * 1.6732632423543772, 1.0507009873554805]),
+    kink("Celu", [vector(0, 1)], [1, 1], attrs={"alpha": 2.0}),
+    kink("HardSigmoid", [vector(-2, 0, 2)], [0, 0.25, 0], attrs={"alpha": 0.25, "beta": 0.5}),
+    kink("HardSwish", [vector(-4, -3, 0, 3, 4)], [0, 0, 0.5, 1, 1]),
+    kink("ThresholdedRelu", [vector(0.5, 1, 2)], [0, 0, 1]),
+    kink("Shrink", [vector(-1, -0.5, 0, 0.5, 1)], [1, 0, 0, 0, 1]),
+    kink("Softsign", [vector(0)], [1]),
+]
+
+REDUCTIONS = [
+    kink("ReduceMax", [vector(1, 3, 3)], [0, 0.5, 0.5]),
+    kink("ReduceMin", [vector(1, 1, 3, 1)], [1 / 3, 1 / 3, 0, 1 / 3]),
+    kink("ReduceProd", [vector(2, 3, 4)], [12, 8, 6]),
+    kink("ReduceProd", [vector(2, 0, 4)], [0, 8, 0]),
+    kink("ReduceProd", [vector(0, 0, 4)], [0, 0, 0]),
+    kink("ReduceL1", [vector(-2, 0, 2)], [-1, 0, 1]),
+    kink("ReduceL2", [vector(0, 0)], [0, 0]),
+    kink("ReduceL2", [vector(3, -4)], [0.6, -0.8]),
+    kink("LpNormalization", [np.zeros((1, 3))], np.zeros((1, 3))),
+    kink("LpNormalization", [np.zeros((1, 3))], np.zeros((1, 3)), attrs={"p": 1}),
+    kink("MeanVarianceNormalization", [np.ones((1, 1, 2))], np.zeros((1, 1, 2)), attrs={"axes": [2]}),
+]
+
+FAR = vector(-1000, -100, 100, 1000)
+EXTREMES = [
+    kink("Elu", [FAR], [0, 0, 1, 1]),
+    kink("Elu", [FAR], [0, 0, 1, 1], attrs={"alpha": 0.5}),
+    kink("Selu", [FAR], [0, 0, 1.0507009873554805, 1.0507009873554805]),
+    kink("Celu", [FAR], [0, 0, 1, 1], attrs={"alpha": 0.5}),
+    kink("Sigmoid", [FAR], [0, 0, 0, 0]),
+    kink("Tanh", [FAR], [0, 0, 0, 0]),
+    kink("Softplus", [FAR], [0, 0, 1, 1]),
+    kink("Mish", [vector(-1000, -100, 100, 700)], [0, 0, 1, 1], opset=18),
+    kink("Swish", [FAR], [0, 0, 1, 1], opset=24),
+    kink("HardSwish", [FAR], [0, 0, 1, 1]),
+    kink("Gelu", [FAR], [0, 0, 1, 1], opset=20),
+    kink("Gelu", [FAR], [0, 0, 1, 1], opset=20, attrs={"approximate": "tanh"}),
+    kink("Erf", [FAR], [0, 0, 0, 0]),
+    kink("Atan", [vector(-1e30, 1e30)], [0, 0]),
+    kink("Softmax", [FAR], [0, 0, 0, 0]),
+    kink("LogSoftmax", [FAR], [1, 1, 1, -3]),
+    kink("ReduceLogSumExp", [FAR], [0, 0, 0, 1]),
+]
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:overflow", "ignore:invalid value")
+@pytest.mark.parametrize(("case", "expected"), [*ELEMENTWISE, *ACTIVATIONS, *REDUCTIONS, *EXTREMES])
+def test_the_gradient_is_the_documented_one(case: Case, expected: tuple[Any, ...]) -> None:
+    cotangent = np.ones(forward(case).shape)
+    for results in (gradients(case, cotangent), runtime_gradients(case, cotangent)):
+        for index, values in zip(case.differentiated, expected, strict=True):
+            np.testing.assert_allclose(results[index], values, rtol=1e-6, atol=1e-7)
+
+
+def test_an_infinite_gradient_stays_out_of_the_branch_that_was_not_selected() -> None:
+    case = Case("Where", [np.array([True, False]), vector(1, 2), vector(3, 4)])
+    for results in (gradients(case, vector(INF, INF)), runtime_gradients(case, vector(INF, INF))):
+        np.testing.assert_array_equal(results[1], [INF, 0])
+        np.testing.assert_array_equal(results[2], [0, INF])
+
+
+def test_batch_norm_in_training_mode_is_refused() -> None:
+    inputs = [np.ones((2, 3, 4)), *[np.ones(3)] * 4]
+    case = Case("BatchNormalization", inputs, {"training_mode": 1}, outputs=3)
+    with pytest.raises(OnnxplainError, match="training mode"):
+        append_vjp(case.model(), "y0", ["x0"])
+
+
+@pytest.mark.parametrize("output", [1, 2])
+def test_the_statistics_of_layer_norm_are_refused(output: int) -> None:
+    case = Case("LayerNormalization", [np.ones((2, 3)), np.ones(3)], outputs=3)
+    with pytest.raises(OnnxplainError, match="Mean and InvStdDev"):
+        append_vjp(case.model(), f"y{output}", ["x0"])
+
+
+@pytest.mark.parametrize("constant", [[2], []], ids=["constant", "at run time"])
+def test_dropout_that_may_train_without_its_mask_is_refused(constant: list[int]) -> None:
+    case = Case("Dropout", [np.ones((2, 3)), np.array(0.5), np.array(True)], constant=constant)
+    with pytest.raises(OnnxplainError, match="mask"):
+        append_vjp(case.model(), "y0", ["x0"])
+
+
+@pytest.mark.parametrize("ratio", [np.array(0.25), None], ids=["ratio", "default ratio"])
+@pytest.mark.parametrize("training", [True, False])
+def test_dropout_in_training_scales_what_it_keeps(training: bool, ratio: np.ndarray | None) -> None:
+    """The gradient of y = x * mask / (1 - ratio) is y where x = 1."""
+    case = Case("Dropout", [np.ones((4, 5)), ratio, np.array(training)], {"seed": 3}, outputs=2, wrt=[0])
+    model = append_vjp(case.model(np.float32), "y0", ["x0"])
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    feeds = {**case.feeds(np.float32), "y0_cotangent": np.ones((4, 5), np.float32)}
+    y, grad = session.run(["y0", "x0_grad"], feeds)
+    np.testing.assert_allclose(grad, y, rtol=1e-6)
+    assert training == bool((y == 0).any())
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attrs", "opset"),
+    [
+        ("LayerNormalization", [(2, 8), (8,), (8,)], {}, 17),
+        ("InstanceNormalization", [(2, 3, 8), (3,), (3,)], {}, 17),
+        ("GroupNormalization", [(2, 4, 8), (4,), (4,)], {"num_groups": 2}, 21),
+        ("MeanVarianceNormalization", [(2, 3, 8)], {"axes": [2]}, 17),
+    ],
+)
+def test_a_large_mean_costs_few_digits(
+    op: str, inputs: list[tuple[int, ...]], attrs: dict[str, Any], opset: int
+) -> None:
+    """Mean 1000, deviation 1: E[x^2] - E[x]^2 would keep one digit in float32."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=inputs[0]) + 1000).astype(np.float32).astype(np.float64)
+    case = Case(op, [x, *(rng.normal(size=shape) for shape in inputs[1:])], attrs, opset=opset)
+    cotangent = rng.normal(size=inputs[0])
+    expected, actual = gradients(case, cotangent)[0], runtime_gradients(case, cotangent)[0]
+    np.testing.assert_allclose(actual, expected, atol=2e-3 * np.abs(expected).max())
