@@ -1,2 +1,40 @@
-"""onnxplain: explains the predictions of exported ONNX models."""
+"""onnxplain: explains the predictions of exported ONNX models.
+
+A model is rewritten into an explained model, the same graph with the explanation as further outputs in standard ONNX
+operators, which plain ONNX Runtime runs.
+
+    onnxplain.layers(model)             the layers that can be explained
+    onnxplain.rewrite(model)            the explained model
+    onnxplain.Explainer(model)(photo)   heatmaps over photos
+    onnxplain.append_vjp(model, ...)    gradients of any tensor
+"""
+
+from .engine.explainer import Explainer
+from .engine.explanation import Explanation
+from .engine.preprocess import Preprocess
+from .graph_rewrites.backward import GRADIENTS, gradient_of
+from .graph_rewrites.backward_rules import RULES, backward_rule
+from .graph_rewrites.errors import OnnxplainError, UsageError
+from .graph_rewrites.layers import Layer
+from .graph_rewrites.maps import CAM_METHODS, cam_method
+from .graph_rewrites.rewrite import append_vjp, layers, rewrite
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "CAM_METHODS",
+    "GRADIENTS",
+    "RULES",
+    "Explainer",
+    "Explanation",
+    "Layer",
+    "OnnxplainError",
+    "Preprocess",
+    "UsageError",
+    "append_vjp",
+    "backward_rule",
+    "cam_method",
+    "gradient_of",
+    "layers",
+    "rewrite",
+]

@@ -171,8 +171,7 @@ class _DifferenceCheck:
         return Finding(name, error <= TOLERANCE, f"{expected:.9g}, central difference {slope:.9g}, error {error:.1e}")
 
     def _value(self, moved: dict[str, np.ndarray]) -> np.ndarray:
-        feeds = {**self._feeds, **moved, self._names["cotangent"]: np.zeros(())}
-        return self._session.run([self._names["value"]], feeds)[0]
+        return self._session.run([self._names["value"]], {**self._feeds, **moved})[0]
 
     def _vjp(self, cotangent: np.ndarray) -> dict[str, np.ndarray]:
         wanted = [self._names[name] for name in self._gradients]

@@ -8,15 +8,34 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from .float64_operators import REPLACEMENTS
 
 
 class Float64Session:
-    """ONNX's reference evaluator, with convolution, pooling and scattering by whole-array numpy operations."""
+    """ONNX's reference evaluator, with the operators of `REPLACEMENTS`; it computes only what the outputs asked for need."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self._evaluator = ReferenceEvaluator(model, new_ops=list(REPLACEMENTS))
+        self._model = model
+        self._evaluators: dict[tuple[str, ...], ReferenceEvaluator] = {}
 
     def run(self, outputs: Sequence[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Returns the named outputs (all for None)."""
-        return [np.asarray(value) for value in self._evaluator.run(None if outputs is None else list(outputs), feeds)]
+        names = tuple(output.name for output in self._model.graph.output) if outputs is None else tuple(outputs)
+        if names not in self._evaluators:
+            self._evaluators[names] = ReferenceEvaluator(_only(self._model, names), new_ops=list(REPLACEMENTS))
+        return [np.asarray(value) for value in self._evaluators[names].run(list(names), feeds)]
+
+
+def _only(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
+    """The part of the model that some of its outputs need."""
+    needed, nodes = set(outputs), []
+    for node in reversed(model.graph.node):
+        if needed & set(node.output):
+            nodes.append(node)
+            needed.update(node.input)
+            needed.update(name for a in node.attribute for inner in a.g.node for name in inner.input)
+    part = onnx.ModelProto()
+    part.CopyFrom(model)
+    del part.graph.node[:], part.graph.output[:]
+    part.graph.node.extend(nodes[::-1])
+    part.graph.output.extend(output for output in model.graph.output if output.name in outputs)
+    return part

@@ -21,8 +21,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from onnx.reference.op_run import OpRun
 
-from .float64_functions import FUNCTIONS
-
 Array: TypeAlias = np.ndarray[Any, Any]
 Ints: TypeAlias = Sequence[int]
 
@@ -243,5 +241,4 @@ class ScatterND(OpRun):
 REPLACEMENTS: list[type[OpRun]] = [
     *(Conv, ConvTranspose, MaxPool, AveragePool, LpPool, GlobalMaxPool, GlobalLpPool, Pad),
     *(GatherElements, GatherND, ScatterElements, ScatterND),
-    *FUNCTIONS,
 ]

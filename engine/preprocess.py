@@ -23,6 +23,22 @@ _CHOICES = {
 }
 
 
+def _check_known(what: str, given: Any, known: Collection[str]) -> None:
+    names = {name.lower(): name for name in known}
+    near = [f"did you mean {names[name]}? " for name in difflib.get_close_matches(str(given).lower(), names, 1)]
+    _check(given in known, f"unknown {what} {given!r}; {''.join(near)}choose one of {', '.join(known)}")
+
+
+def _check(right: bool, problem: str) -> None:
+    if not right:
+        raise UsageError(f"preprocessing: {problem}")
+
+
+def _are_numbers(given: Any, counts: tuple[int, ...], kind: Any = int | float) -> bool:
+    right = isinstance(given, tuple) and len(given) in counts
+    return right and all(isinstance(number, kind) and math.isfinite(number) for number in given)
+
+
 @dataclass(frozen=True)
 class Preprocess:
     """How a model wants its images: value = (pixel * scale - mean) / std, pixels in 0..255. UsageError if inconsistent.
@@ -130,21 +146,6 @@ class Preprocess:
         return cls(**values)
 
 
-PRESETS = {
-    # torchvision/transforms/_presets.py, ImageClassification, with the defaults of its ImageNet weights
-    "imagenet": Preprocess(
-        (224, 224), "crop", 256, scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
-    ),
-    # keras/applications/imagenet_utils.py, preprocess_input, mode "tf": -1 to 1
-    "tf": Preprocess(scale=1 / 127.5, mean=(1.0,)),
-    # the same, mode "caffe"; crop of Simonyan and Zisserman, arXiv:1409.1556, section 3.2 with Q = S = 256
-    "caffe": Preprocess((224, 224), "crop", 256, channels="BGR", mean=(103.939, 116.779, 123.68)),
-    # for models that normalise inside: pixels in 0..255
-    "raw": Preprocess(),
-    "uint8": Preprocess(dtype="uint8"),
-}
-
-
 def parse_preprocess(text: str) -> Preprocess:
     """Read a preset's name and changes to it: "imagenet", "imagenet,size=299x299,resize=342", "raw,layout=NHWC".
 
@@ -177,23 +178,22 @@ def _parse(field: str, value: str) -> Any:
     return int(value) if field == "resize" else value
 
 
-def _check_known(what: str, given: Any, known: Collection[str]) -> None:
-    names = {name.lower(): name for name in known}
-    near = [f"did you mean {names[name]}? " for name in difflib.get_close_matches(str(given).lower(), names, 1)]
-    _check(given in known, f"unknown {what} {given!r}; {''.join(near)}choose one of {', '.join(known)}")
-
-
-def _check(right: bool, problem: str) -> None:
-    if not right:
-        raise UsageError(f"preprocessing: {problem}")
-
-
-def _are_numbers(given: Any, counts: tuple[int, ...], kind: Any = int | float) -> bool:
-    right = isinstance(given, tuple) and len(given) in counts
-    return right and all(isinstance(number, kind) and math.isfinite(number) for number in given)
-
-
 def _inside(side: int, resized: int, start: int, length: int) -> npt.NDArray[np.bool_]:
     """Tell for each of `side` pixels whether its centre, after resizing, lies in start..start + length; in integers."""
     centres = (2 * np.arange(side, dtype=np.int64) + 1) * resized
     return (centres >= 2 * start * side) & (centres < 2 * (start + length) * side)
+
+
+PRESETS = {
+    # torchvision/transforms/_presets.py, ImageClassification, with the defaults of its ImageNet weights
+    "imagenet": Preprocess(
+        (224, 224), "crop", 256, scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+    ),
+    # keras/applications/imagenet_utils.py, preprocess_input, mode "tf": -1 to 1
+    "tf": Preprocess(scale=1 / 127.5, mean=(1.0,)),
+    # the same, mode "caffe"; crop of Simonyan and Zisserman, arXiv:1409.1556, section 3.2 with Q = S = 256
+    "caffe": Preprocess((224, 224), "crop", 256, channels="BGR", mean=(103.939, 116.779, 123.68)),
+    # for models that normalise inside: pixels in 0..255
+    "raw": Preprocess(),
+    "uint8": Preprocess(dtype="uint8"),
+}

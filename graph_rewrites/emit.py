@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
-from onnx import shape_inference
+from onnx import numpy_helper, shape_inference
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter, dtype_to_onnx
 
 from .errors import OnnxplainError
@@ -35,7 +35,7 @@ class Emitter:
         self.model = model
         self.nodes: list[gs.Node] = model.graph.nodes
         self._scope = prefix
-        self._names = set(model.graph.tensors()) | {t.name for t in model.graph.inputs} | {node.name for node in self.nodes}
+        self._names = _names_in(model.proto.graph)
         self._counts: dict[str, int] = {}
         self._cache: dict[tuple[Any, ...], Tensor] = {}
 
@@ -124,8 +124,11 @@ class Emitter:
         return self._cache[key]
 
     def size(self, tensor: Tensor, axis: int) -> Tensor:
-        """The size of one axis as an int64 vector of length 1."""
-        return self.sizes(tensor, [axis])
+        """The size of one axis as an int64 vector of length 1; the rank may be unknown where `axis` is not negative."""
+        size = tensor.shape[axis] if tensor.shape is not None else None
+        if isinstance(size, int):
+            return self.constant(np.array([size], np.int64))
+        return self.emit("Gather", self.shape(tensor), [axis if axis >= 0 else axis % rank(tensor)], axis=0)
 
     def sizes(self, tensor: Tensor, axes: Sequence[int]) -> Tensor:
         """The sizes of some axes as an int64 vector."""
@@ -198,7 +201,7 @@ class Emitter:
         """Sets dtype and shape of the node's outputs by the operator's own inference function."""
         inputs = [tensor for tensor in node.inputs if tensor.name]
         types = {tensor.name: type_proto(tensor) for tensor in inputs}
-        data = {t.name: OnnxExporter.export_tensor_proto(t) for t in inputs if isinstance(t, gs.Constant)}
+        data = {t.name: numpy_helper.from_array(value_of(t), t.name) for t in inputs if isinstance(t, gs.Constant)}
         try:
             inferred = shape_inference.infer_node_outputs(
                 schema(node.op, self.model.opset),
@@ -289,3 +292,14 @@ def schema(op_type: str, opset: int, domain: str = "") -> onnx.defs.OpSchema | N
 
 def _gs_dtype(elem_type: int) -> Any:
     return elem_type if elem_type == onnx.TensorProto.BFLOAT16 else onnx.helper.tensor_dtype_to_np_dtype(elem_type)
+
+
+def _names_in(graph: onnx.GraphProto) -> set[str]:
+    """Every tensor and node name of a graph and its subgraphs, used or not."""
+    names = {named.name for named in (*graph.input, *graph.output, *graph.initializer, *graph.node)}
+    names.update(sparse.values.name for sparse in graph.sparse_initializer)
+    for node in graph.node:
+        names.update(node.output)
+        for attribute in node.attribute:
+            names.update(*(_names_in(inner) for inner in (attribute.g, *attribute.graphs)))
+    return names

@@ -10,21 +10,21 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 import onnx_graphsurgeon as gs
 from google.protobuf.message import DecodeError
-from onnx import external_data_helper, inliner, shape_inference, version_converter
+from onnx import external_data_helper, inliner, numpy_helper, shape_inference, version_converter
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
 from .errors import OnnxplainError
+from .shape_inference import infer_shapes
 
 # Every form the rewriter emits is valid from this opset on; older models are raised to it.
 MIN_OPSET = 17
 # ONNX Runtime and the checker take initializers that are not graph inputs from IR version 4 on; opset 17 came with IR 8.
 MIN_IR_VERSION = 8
-# Operators whose output has the type and shape of their first input, and that onnx 1.23 infers nothing for.
-SHAPED_LIKE_INPUT = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
 # Initializers up to this many bytes stay in the graph: shapes, axes, pads and scalars that rules read as values.
 SMALL_TENSOR_BYTES = 1024
 # A protobuf file cannot exceed 2 GiB; larger models keep their weights in a file beside the model.
@@ -117,9 +117,9 @@ def write(model: Model) -> onnx.ModelProto:
     graph.node.extend(nodes)
     graph.initializer.extend(OnnxExporter.export_tensor_proto(t) for t in constants.values())
     tensors = model.graph.tensors()
-    described = [tensors[value.name] for value in graph.value_info if value.name in tensors]
+    described = [tensors.get(value.name) for value in graph.value_info if value.type.HasField("tensor_type")]
     del graph.value_info[:]
-    graph.value_info.extend(OnnxExporter.export_value_info_proto(t, False) for t in described if t.dtype is not None)
+    graph.value_info.extend(OnnxExporter.export_value_info_proto(t, False) for t in described if t is not None and t.dtype)
     for protos, tensors in ((graph.input, model.inputs), (graph.output, model.graph.outputs)):
         listed = {value.name for value in protos}
         protos.extend(OnnxExporter.export_value_info_proto(t, True) for t in tensors if t.name not in listed)
@@ -141,21 +141,19 @@ def save(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
         OnnxplainError: the folder does not exist or cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        if model.ByteSize() > MAX_PROTO_BYTES:
-            data = path.with_name(path.name + ".data")
-            data.unlink(missing_ok=True)
-            copy = onnx.ModelProto()
-            copy.CopyFrom(model)
-            onnx.save(copy, temporary, save_as_external_data=True, location=data.name)
-        else:
-            onnx.save(model, temporary)
-        temporary.replace(path)
+        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            written = Path(folder) / path.name
+            if model.ByteSize() > MAX_PROTO_BYTES:
+                copy = onnx.ModelProto()
+                copy.CopyFrom(model)
+                onnx.save(copy, written, save_as_external_data=True, location=f"{path.name}.data")
+                written.with_name(f"{path.name}.data").replace(path.with_name(f"{path.name}.data"))
+            else:
+                onnx.save(model, written)
+            written.replace(path)
     except OSError as error:
         raise OnnxplainError(f"{path}: cannot be written ({error.strerror or error}); choose a writable folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _load(path: Path) -> onnx.ModelProto:
@@ -231,6 +229,7 @@ def _load_external(tensor: onnx.TensorProto, folder: Path, name: str) -> None:
         return
     try:
         external_data_helper.load_external_data_for_tensor(tensor, str(folder.resolve()))
+        numpy_helper.to_array(tensor)  # fails unless the data fits the shape
     except Exception as error:
         raise OnnxplainError(
             f"{name}: the external data of {tensor.name!r} cannot be read ({_first_line(error)})"
@@ -253,21 +252,17 @@ def _normalise(proto: onnx.ModelProto) -> onnx.ModelProto:
         proto = version_converter.convert_version(proto, MIN_OPSET)
         proto.ir_version = max(proto.ir_version, MIN_IR_VERSION)
         onnx.helper.set_model_props(proto, metadata)
-    return _infer_shapes(proto)
+    _name_batch(proto.graph)
+    return infer_shapes(proto)
 
 
-def _infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Infers types and shapes, also through normalisations for which onnx's inference has no rule."""
-    without_rule = [i for i, node in enumerate(proto.graph.node) if node.op_type in SHAPED_LIKE_INPUT and not node.domain]
-    stand_in = onnx.ModelProto()
-    stand_in.CopyFrom(proto)
-    for i in without_rule:
-        node = stand_in.graph.node[i]
-        stand_in.graph.node[i].CopyFrom(onnx.helper.make_node("Identity", node.input[:1], node.output))
-    inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
-    for i in without_rule:
-        inferred.graph.node[i].CopyFrom(proto.graph.node[i])
-    return inferred
+def _name_batch(graph: onnx.GraphProto) -> None:
+    """Names the batch axis where exactly one input leaves it open without a name, for inference to carry it through."""
+    axes = [(v.name, v.type.tensor_type.shape.dim[0]) for v in graph.input if v.type.tensor_type.shape.dim]
+    unnamed = [(name, axis) for name, axis in axes if not axis.WhichOneof("value")]
+    if len(unnamed) == 1:
+        ((name, axis),) = unnamed
+        axis.dim_param = f"{name}_batch"
 
 
 def _node_proto(node: gs.Node, source: onnx.NodeProto | None) -> onnx.NodeProto:

@@ -48,7 +48,8 @@ def find_repeat(model: Model, layers: Sequence[str], score: str) -> Repeat | Non
     place = Repeat(0, inputs, batch)
     live = {tensor.name for tensor in inputs}
     last_use = {t.name: i for i, n in enumerate(model.graph.nodes) if _is_on(n, path) for t in used_tensors(n)}
-    for index, node in enumerate(model.graph.nodes if layers else []):
+    beyond_inputs = bool(layers) and not live & set(layers)
+    for index, node in enumerate(model.graph.nodes if beyond_inputs else []):
         live |= {tensor.name for tensor in node.outputs} & path
         live = {name for name in live if last_use.get(name, -1) > index}
         for tensor in node.outputs:

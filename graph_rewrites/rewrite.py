@@ -78,6 +78,7 @@ def rewrite(
     if "method" in (read_metadata(work.proto) or {}):
         raise UsageError(f"{work.name}: is an explained model already; rewrite the original model")
     logits = find_logits(work, score)
+    explained_score = {"output": logits.output, "logits": logits.tensor.name, "squashed_by": logits.squashed_by}
     chosen = choose_layers(work, logits.tensor.name, [layers] if isinstance(layers, str) else layers)
     chosen_names = [tensor.name for tensor in chosen]
     image = _image_input(work, chosen_names[0])
@@ -128,7 +129,7 @@ def rewrite(
         method=method,
         layers=chosen_names,
         rules=rules or "standard",
-        score={"output": logits.output, "logits": logits.tensor.name, "squashed_by": logits.squashed_by},
+        score=explained_score,
         input={"name": image.name, "layout": _layout(image)},
         names=publish.names,
     )

@@ -31,9 +31,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from onnxplain.engine.preprocess import Preprocess
+from onnxplain.graph_rewrites.metadata import add_metadata
+
 FOLDER = Path(__file__).parent
 MODEL_PATH = FOLDER / "efficientnet_lite0.onnx"
 PHOTO_PATH = FOLDER / "chelsea.png"
+LABELS_PATH = FOLDER / "labels.txt"
 OPSET = 17
 IMAGE_SIZE = 224  # pixels, height and width
 TOLERANCE = 1e-4  # largest accepted difference between a logit of the file and of the packaged network
@@ -145,8 +149,16 @@ def export(network: nn.Module, path: Path) -> None:
         output_names=["logits"],
         dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
     )
-    onnx.save(tidied(onnx.load(path)), path)
+    model = tidied(onnx.load(path))
+    describe(model)
+    onnx.save(model, path)
     onnx.checker.check_model(str(path), full_check=True)
+
+
+def describe(model: onnx.ModelProto) -> None:
+    """Record preprocessing and class names in the file's metadata, where `onnxplain` finds them."""
+    preprocess = Preprocess(size=(IMAGE_SIZE, IMAGE_SIZE), mean=(127.0,), std=(128.0,))
+    add_metadata(model, preprocess=preprocess.to_json(), labels=LABELS_PATH.read_text("utf-8").split("\n")[:1000])
 
 
 def tidied(model: onnx.ModelProto) -> onnx.ModelProto:

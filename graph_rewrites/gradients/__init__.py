@@ -4,7 +4,11 @@ from . import activations as activations
 from . import convolution as convolution
 from . import elementwise as elementwise
 from . import functions as functions
+from . import indexing as indexing
 from . import linear as linear
 from . import normalisation as normalisation
+from . import padding as padding
 from . import pooling as pooling
 from . import reductions as reductions
+from . import resize as resize
+from . import shape as shape

@@ -1,6 +1,11 @@
-"""Resize and Pad: linear and separable, so each axis has a matrix, found by applying the operator to an identity."""
+"""Resize: linear and separable, so its gradient multiplies each resized axis by a transposed interpolation matrix.
+
+The matrix of an axis is what the same Resize makes of an identity; the runtime folds it where the sizes are static.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -9,46 +14,78 @@ from ..emit import Emitter, Tensor, dtype_of, rank, value_of
 from ..errors import OnnxplainError
 
 
+@gradient_of("Resize")
+def resize(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+    """dx = g times the transposed interpolation matrix of each resized axis."""
+    x, roi, scales, sizes = (*node.inputs, None, None, None)[:4]
+    axes = [int(axis) % rank(x) for axis in node.attrs.get("axes") or range(rank(x))]
+    _require_plain_sizes(node, sizes, axes)
+    outputs = node.outputs[0].shape or [None] * rank(x)
+    for place, axis in enumerate(axes):
+        size = outputs[axis]
+        # An axis that keeps its size is not resized (unless a region of interest crops it).
+        if roi is None and isinstance(size, int) and size == x.shape[axis]:
+            continue
+        if sizes is None:
+            factor = op.Slice(scales, [place], [place + 1])
+            target = {"scales": op.Concat(_ones(op, scales, 2), factor, _ones(op, scales, 1), axis=0)}
+        else:
+            target = {"sizes": op.Concat([1, 1], op.size(node.outputs[0], axis), op.size(x, axis), axis=0)}
+        region = None if roi is None else _region(op, roi, place, len(axes))
+        grad = along_axis(op, grad, _interpolation(op, node, axis, region, **target), axis)
+    return [op.declare(grad, x), *[None] * (len(node.inputs) - 1)]
+
+
 def along_axis(op: Emitter, grad: Tensor, matrix: Tensor, axis: int) -> Tensor:
-    """Multiplies one axis of `grad` by the transpose of `matrix` [out, in]."""
+    """One axis of `grad` multiplied by the transpose of `matrix` [out, in]."""
     last = rank(grad) - 1
     if axis == last:
         return op.MatMul(grad, matrix)
-    order = [i for i in range(last + 1) if i != axis] + [axis]
+    order = [*(i for i in range(last + 1) if i != axis), axis]
     product = op.MatMul(op.Transpose(grad, perm=order), matrix)
     return op.Transpose(product, perm=[int(i) for i in np.argsort(order)])
 
 
-def identity(op: Emitter, size: Tensor, like: Tensor) -> Tensor:
-    """The identity matrix [n, n] in the dtype of `like`; `size` is an int64 vector of length 1."""
-    square = op.Expand(op.cast_like(np_zero(op), like), op.Concat(size, size, axis=0))
+def identity_matrix(op: Emitter, size: Tensor, like: Tensor) -> Tensor:
+    """[n, n] in the dtype of `like`; `size` is the int64 vector [n]."""
+    square = op.Expand(np.zeros((), np.float32), op.Concat(size, size, axis=0))
     return op.EyeLike(square, dtype=dtype_of(like))
 
 
-def np_zero(op: Emitter) -> Tensor:
-    """A float32 zero."""
-    return op.constant(np.zeros((), np.float32))
+def _interpolation(
+    op: Emitter, node: Node, axis: int, region: Tensor | None, scales: Tensor | None = None, sizes: Tensor | None = None
+) -> Tensor:
+    """The matrix [out, in] by which the node interpolates one axis, made as an image [1, 1, out, in]."""
+    x = node.inputs[0]
+    attributes: dict[str, Any] = {**node.attrs, "extrapolation_value": 0.0, "axes": None, "keep_aspect_ratio_policy": None}
+    image = op.Unsqueeze(identity_matrix(op, op.size(x, axis), x), [0, 1])
+    return op.Squeeze(op.emit("Resize", image, region, scales, sizes, **attributes), [0, 1])
 
 
-@gradient_of("Resize")
-def resize(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = g times the transposed interpolation matrix of each resized axis (operator specification, "Resize")."""
-    x, (y,) = node.inputs[0], node.outputs
-    roi, scales, _ = (*node.inputs[1:], None, None, None)[:3]
-    axes = node.attrs.get("axes") or list(range(rank(x)))
-    attributes = {k: v for k, v in node.attrs.items() if k not in ("axes", "keep_aspect_ratio_policy")}
-    for place, axis in enumerate(int(axis) % rank(x) for axis in axes):
-        if x.shape[axis] == y.shape[axis] and _is_one(scales, place) and attributes["mode"] != "tf_crop_and_resize":
-            continue
-        matrix = _interpolation_matrix(op, x, y, axis, place, len(axes), roi, scales, attributes)
-        grad = along_axis(op, grad, matrix, axis)
-    return [op.declare(grad, x), *[None] * (len(node.inputs) - 1)]
+def _region(op: Emitter, roi: Tensor, place: int, count: int) -> Tensor:
+    """The region of interest of one axis, as that of the third axis of four."""
+    ones = _ones(op, roi, 1)
+    zeros = op.Sub(ones, ones)
+    start, end = op.Slice(roi, [place], [place + 1]), op.Slice(roi, [count + place], [count + place + 1])
+    return op.Concat(zeros, zeros, start, zeros, ones, ones, end, ones, axis=0)
 
 
-def _is_one(scales: Tensor | None, place: int) -> bool:
-    values = value_of(scales)
-    return values is None or values.size == 0 or values[place] == 1
+def _ones(op: Emitter, like: Tensor, count: int) -> Tensor:
+    return op.cast_like(op.constant(np.ones(count, np.float32)), like)
 
 
-def _interpolation_matrix(op, x, y, axis, place, count, roi, scales, attributes):  # type: ignore[no-untyped-def]
-    raise OnnxplainError("resize")
+def _require_plain_sizes(node: Node, sizes: Tensor | None, axes: list[int]) -> None:
+    """Under a keep-aspect-ratio policy the scale may differ from output size / input size; refuse where it does."""
+    if sizes is None or node.attrs.get("keep_aspect_ratio_policy", "stretch") == "stretch":
+        return
+    given, x = value_of(sizes), node.inputs[0]
+    inputs = [x.shape[axis] for axis in axes]
+    if given is not None and all(isinstance(size, int) for size in inputs):
+        choose = min if node.attrs["keep_aspect_ratio_policy"] == "not_larger" else max
+        scale = choose(float(out) / size for out, size in zip(given, inputs, strict=True))
+        if all(float(scale * size).is_integer() for size in inputs):
+            return
+    raise OnnxplainError(
+        f"Resize {node.name!r} keeps the aspect ratio with sizes that round; export it with scales= or "
+        "keep_aspect_ratio_policy='stretch'"
+    )

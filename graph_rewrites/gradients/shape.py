@@ -1,79 +1,97 @@
-"""Operators that only rearrange, repeat, join or cut their input."""
+"""Operators that only rearrange: the gradient is rearranged back."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor, rank
+from ..emit import Emitter, Tensor, rank, value_of
 
 
 @gradient_of("Reshape", "Flatten", "Squeeze", "Unsqueeze")
-def reshape(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+def reshape(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
     """dx = g in the shape of x."""
-    return [op.reshape_like(grad, node.inputs[0]), *[None] * (len(node.inputs) - 1)]
+    x, *parameters = node.inputs
+    return [op.reshape_like(grad, x), *[None for _ in parameters]]
 
 
 @gradient_of("Transpose")
-def transpose(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = g under the inverse permutation."""
+def transpose(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
+    """dx = g transposed by the inverse permutation (an omitted one reverses the axes, both ways)."""
     perm = node.attrs.get("perm")
-    inverse = None if perm is None else [int(axis) for axis in np.argsort(perm)]
-    return [op.declare(op.Transpose(grad, perm=inverse), node.inputs[0])]
+    return [op.Transpose(grad, perm=None if perm is None else np.argsort(perm).tolist())]
 
 
 @gradient_of("Expand")
-def expand(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = g summed over the axes that were stretched (by the sweep)."""
+def expand(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
+    """dx = g summed over the axes that were stretched (which the sweep does)."""
     return [grad, None]
 
 
 @gradient_of("Tile")
-def tile(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = the sum over all copies: g as [repeats0, size0, repeats1, size1, ...] summed over the repeats."""
+def tile(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
+    """dx = the sum of g over the copies: g as [copies, size, copies, size, ...], summed over the copies."""
     x, repeats = node.inputs
-    pairs = op.Concat(op.Unsqueeze(repeats, [1]), op.Unsqueeze(op.shape(x), [1]), axis=1)
-    copies = op.Reshape(grad, op.Reshape(pairs, [2 * rank(x)]))
-    return [op.declare(op.reduce("ReduceSum", copies, range(0, 2 * rank(x), 2), keepdims=False), x)]
+    axes = rank(x)
+    counts, sizes = value_of(repeats), value_of(op.shape(x))
+    if counts is not None and sizes is not None:
+        shape = op.constant(np.stack([counts, sizes], axis=1).ravel())
+    else:
+        pairs = op.Concat(op.Unsqueeze(repeats, [1]), op.Unsqueeze(op.shape(x), [1]), axis=1)
+        shape = op.Reshape(pairs, [-1])
+    summed = op.ReduceSum(op.Reshape(grad, shape), list(range(0, 2 * axes, 2)), keepdims=0)
+    return [op.declare(summed, x), None]
 
 
 @gradient_of("Concat")
-def concat(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx_i = the part of g that x_i fills."""
+def concat(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
+    """dx_i = the slice of g that x_i filled."""
     axis = node.attrs["axis"]
-    sizes = [op.size(x, axis) for x in node.inputs]
-    parts = op.emit("Split", grad, op.Concat(*sizes, axis=0), outputs=len(sizes), axis=axis)
-    parts = [parts] if len(sizes) == 1 else list(parts)
-    return [op.declare(part, x) for part, x in zip(parts, node.inputs, strict=True)]
+    pieces: list[Gradient] = []
+    start = op.tensor([0])
+    for x in node.inputs:
+        end = total(op, start, op.size(x, axis))
+        pieces.append(partial(piece, op, grad, start, end, axis, x))
+        start = end
+    return pieces
+
+
+def piece(op: Emitter, grad: Tensor, start: Tensor, end: Tensor, axis: int, x: Tensor) -> Tensor:
+    """`grad` between two positions along an axis, of the shape of `x`."""
+    return op.declare(op.Slice(grad, start, end, [axis]), x)
+
+
+def total(op: Emitter, a: Tensor, b: Tensor) -> Tensor:
+    """a + b: a constant where both are known."""
+    known = value_of(a), value_of(b)
+    return op.Add(a, b) if known[0] is None or known[1] is None else op.constant(known[0] + known[1])
 
 
 @gradient_of("Split")
-def split(op: Emitter, node: Node, *grads: Tensor | None) -> list[Gradient]:
-    """dx = the gradients of the parts, joined; zeros for a part that nobody uses."""
-    given = [*grads, *[None] * (len(node.outputs) - len(grads))]
-    parts = [op.zeros_like(y) if grad is None else grad for y, grad in zip(node.outputs, given, strict=True)]
-    joined = op.declare(op.Concat(*parts, axis=node.attrs["axis"]), node.inputs[0])
-    return [joined, *[None] * (len(node.inputs) - 1)]
+def split(op: Emitter, node: Node, *flowing: Tensor | None) -> Sequence[Gradient]:
+    """dx = the gradients of the parts side by side, zeros for parts that have none."""
+    x, *sizes = node.inputs
+    grads = [*flowing, *[None] * (len(node.outputs) - len(flowing))]
+    parts = [
+        op.zeros_like(part) if grad is None else grad for part, grad in zip(node.outputs, grads, strict=True)
+    ]
+    return [op.declare(op.Concat(*parts, axis=node.attrs["axis"]), x), *[None for _ in sizes]]
 
 
 @gradient_of("DepthToSpace")
-def depth_to_space(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = g moved back; SpaceToDepth undoes the DCR order, and CRD after a swap of the two channel axes."""
+def depth_to_space(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
+    """dx = SpaceToDepth(g) for mode DCR; for CRD the block's place goes behind the channel instead of before it."""
     (x,), block = node.inputs, node.attrs["blocksize"]
-    back = op.SpaceToDepth(grad, blocksize=block)
-    if node.attrs["mode"] == "CRD":
-        back = _channel_first(op, back, block * block, x)
-    return [op.declare(back, x)]
+    if node.attrs["mode"] == "DCR":
+        return [op.declare(op.SpaceToDepth(grad, blocksize=block), x)]
+    shape = op.join([0, 0], op.size(x, 2), [block], op.size(x, 3), [block])
+    return [op.reshape_like(op.Transpose(op.Reshape(grad, shape), perm=[0, 1, 3, 5, 2, 4]), x)]
 
 
 @gradient_of("SpaceToDepth")
-def space_to_depth(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = g moved back by DepthToSpace in its DCR order."""
-    (x,) = node.inputs
-    return [op.declare(op.DepthToSpace(grad, blocksize=node.attrs["blocksize"], mode="DCR"), x)]
-
-
-def _channel_first(op: Emitter, tensor: Tensor, blocks: int, like: Tensor) -> Tensor:
-    """[N, b*b*C, H, W] with the block index first to [N, C*b*b, H, W] with the channel first."""
-    rows = op.Reshape(tensor, op.Concat(op.size(like, 0), [blocks, -1], op.sizes(like, [2, 3]), axis=0))
-    return op.Reshape(op.Transpose(rows, perm=[0, 2, 1, 3, 4]), op.shape(like))
+def space_to_depth(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
+    """dx = DepthToSpace(g), mode DCR."""
+    return [op.declare(op.DepthToSpace(grad, blocksize=node.attrs["blocksize"], mode="DCR"), node.inputs[0])]

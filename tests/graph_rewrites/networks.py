@@ -120,25 +120,31 @@ def images(model: onnx.ModelProto, n: int = 2, side: int = 8, seed: int = 1) -> 
     return feeds
 
 
-def run(model: onnx.ModelProto | str, feeds: dict[str, Array], check: bool = True) -> dict[str, Array]:
+def run(
+    model: onnx.ModelProto | str, feeds: dict[str, Array], check: bool = True, optimised: bool = True
+) -> dict[str, Array]:
     """All outputs by ONNX Runtime on the CPU; the model is checked in full before."""
     if check and isinstance(model, onnx.ModelProto):
         onnx.checker.check_model(model, full_check=True)
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
+    if not optimised:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     source = model if isinstance(model, str) else model.SerializeToString()
     session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, feeds), strict=True))
 
 
-def explain(model: onnx.ModelProto, feeds: dict[str, Array], target: Any = None) -> dict[str, Array]:
+def explain(
+    model: onnx.ModelProto, feeds: dict[str, Array], target: Any = None, optimised: bool = True
+) -> dict[str, Array]:
     """Runs an explained model (default target: the top class) and adds its outputs under their logical names."""
     names = (read_metadata(model) or {})["names"]
     rows = next(iter(feeds.values())).shape[0]
     wanted = np.full((rows, 1), -1, np.int64) if target is None else np.asarray(target, np.int64)
-    results = run(model, {**feeds, names["target"]: wanted})
+    results = run(model, {**feeds, names["target"]: wanted}, optimised=optimised)
     return results | {logical: results[actual] for logical, actual in names.items() if actual in results}
 
 

@@ -8,19 +8,29 @@ from onnxplain.graph_rewrites.backward import GRADIENTS
 
 from . import (
     cases_activations,
+    cases_convolution,
     cases_elementwise,
+    cases_indexing,
     cases_linear,
     cases_normalisation,
+    cases_pooling,
     cases_reductions,
+    cases_resize,
+    cases_shape,
 )
 from .harness import Case, assert_gradient, gradients, runtime_gradients, signed_cotangent
 
 CASES: list[Case] = [
     *cases_activations.CASES,
+    *cases_convolution.CASES,
     *cases_elementwise.CASES,
+    *cases_indexing.CASES,
     *cases_linear.CASES,
     *cases_normalisation.CASES,
+    *cases_pooling.CASES,
     *cases_reductions.CASES,
+    *cases_resize.CASES,
+    *cases_shape.CASES,
 ]
 
 

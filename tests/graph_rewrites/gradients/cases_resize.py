@@ -1,0 +1,47 @@
+"""Cases for `gradients/resize.py` and `gradients/padding.py`."""
+
+import numpy as np
+
+from .cases_shape import ints
+from .harness import Case
+
+rng = np.random.default_rng(5)
+X = rng.normal(size=(1, 2, 5, 4))
+UP = np.array([1, 1, 1.6, 2], np.float32)
+DOWN = np.array([1, 1, 0.6, 0.5], np.float32)
+MODES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
+
+
+def resize(scales: np.ndarray, note: str = "", opset: int = 17, **attributes: object) -> Case:
+    return Case("Resize", [X, None, scales], dict(attributes), constant=[2], opset=opset, note=f"{note}{attributes}")
+
+
+CASES = [
+    *[resize(s, mode=m, coordinate_transformation_mode=c) for s in (UP, DOWN) for m in ("linear", "cubic") for c in MODES],
+    *[resize(s, mode="nearest", coordinate_transformation_mode=c) for s in (UP, DOWN) for c in MODES],
+    *[resize(UP, nearest_mode=m) for m in ("round_prefer_ceil", "floor", "ceil")],
+    resize(UP, mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1),
+    resize(DOWN, mode="linear", opset=18, antialias=1),
+    resize(DOWN, mode="cubic", opset=18, antialias=1),
+    resize(UP, mode="linear", opset=19, coordinate_transformation_mode="half_pixel_symmetric"),
+    Case("Resize", [X, None, None, ints(1, 2, 7, 3)], {"mode": "linear"}, constant=[3], note="sizes"),
+    Case("Resize", [X, None, None, ints(1, 2, 10, 8)], {"mode": "nearest"}, note="run-time sizes", output_rank=4),
+    Case("Resize", [X, None, None, ints(7, 3)], {"mode": "linear", "axes": [2, 3]}, constant=[3], opset=18, note="axes"),
+    Case(
+        "Resize",
+        [X, np.array([0, 0, 0.2, -0.3, 1, 1, 0.9, 0.8], np.float32), None, ints(1, 2, 4, 6)],
+        {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 3.0},
+        constant=[1, 3],
+        note="crop",
+    ),
+    Case("Resize", [rng.normal(size=(2, 2, 5)), None, np.array([1, 1, 2.5], np.float32)], {"mode": "linear"}, constant=[2]),
+    Case("Resize", [rng.normal(size=(1, 1, 3, 2, 4)), None, np.array([1, 1, 2, 2, 0.5], np.float32)], constant=[2]),
+    Case("Pad", [X, ints(0, 0, 1, 2, 0, 1, 2, 0)], constant=[1], note="constant"),
+    Case("Pad", [X, ints(0, 0, 1, 2, 0, 1, 2, 0), np.array(0.7)], constant=[1], note="constant value"),
+    Case("Pad", [X, ints(0, 0, 1, 2, 0, 1, 2, 0)], note="run-time pads"),
+    *[Case("Pad", [X, ints(0, 0, 1, 2, 0, 0, 2, 0)], {"mode": m}, constant=[1]) for m in ("reflect", "edge")],
+    *[Case("Pad", [X, ints(0, 0, 1, 2, 0, 0, 2, 0)], {"mode": m}, note=f"run-time {m}") for m in ("reflect", "edge")],
+    Case("Pad", [X, ints(0, 0, 2, 2, 0, 0, 1, 0)], {"mode": "wrap"}, constant=[1], opset=19),
+    Case("Pad", [X, ints(1, 2, 0, 1), None, ints(-1, 2)], constant=[1, 3], opset=18, note="axes"),
+    Case("Pad", [X, ints(1, 2, 0, 1), None, ints(3, 2)], {"mode": "edge"}, opset=18, note="run-time axes", output_rank=4),
+]
