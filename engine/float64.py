@@ -8,10 +8,13 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from .float64_functions import FUNCTIONS
+from .float64_operators import REPLACEMENTS
+
 
 
 class Float64Session:
-    """ONNX's reference evaluator, with the operators of `REPLACEMENTS`; it computes only what the outputs asked for need."""
+    """ONNX's reference evaluator, with faster or corrected operators; it computes only what the outputs asked for need."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = model
@@ -21,7 +24,7 @@ class Float64Session:
         """Returns the named outputs (all for None)."""
         names = tuple(output.name for output in self._model.graph.output) if outputs is None else tuple(outputs)
         if names not in self._evaluators:
-            self._evaluators[names] = ReferenceEvaluator(_only(self._model, names), new_ops=list(REPLACEMENTS))
+            self._evaluators[names] = ReferenceEvaluator(_only(self._model, names), new_ops=[*REPLACEMENTS, *FUNCTIONS])
         return [np.asarray(value) for value in self._evaluators[names].run(list(names), feeds)]
 
 

@@ -4,8 +4,8 @@
     def mine(op, node, grad):
         return [op.Mul(grad, 0.5)]          # or None: this node keeps its ordinary gradient
 
-Both sets below treat a rectifier alike however an exporter wrote it: Relu, Clip(0, 6), Max(x, 0), Where(x > 0, x, 0),
-LeakyRelu, PRelu and ThresholdedRelu.
+Both sets below treat a rectifier alike however an exporter wrote it: Relu, Clip(0, 6), Max(x, 0), Min(Max(x, 0), 6),
+Where(x > 0, x, 0), LeakyRelu, PRelu and ThresholdedRelu.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .emit import Emitter, Tensor, value_of
 from .errors import UsageError, closest
 
 RULES: dict[str, dict[str, Rule]] = {"standard": {}}
-RECTIFIERS = ("Relu", "Clip", "Max", "Where", "LeakyRelu", "PRelu", "ThresholdedRelu")
+RECTIFIERS = ("Relu", "Clip", "Max", "Min", "Where", "LeakyRelu", "PRelu", "ThresholdedRelu")
 
 
 def backward_rule(name: str, *op_types: str) -> Callable[[Rule], Rule]:
@@ -71,15 +71,24 @@ def rectified_input(node: Node) -> int | None:
         return 0 if len(node.inputs) > 1 and _is_zero(node.inputs[1]) else None
     if node.op_type == "Max" and len(node.inputs) == 2:
         return next((i for i in (0, 1) if _is_zero(node.inputs[1 - i])), None)
+    if node.op_type == "Min" and len(node.inputs) == 2:  # the cap of a ReLU6 that is written as two nodes
+        caps = [value_of(tensor) is not None for tensor in node.inputs]
+        return next((i for i in (0, 1) if caps[1 - i] and _is_relu_output(node.inputs[i])), None)
     if node.op_type == "Where":
         condition, *branches = node.inputs
-        makers = condition.inputs if condition is not None else []
-        for index, branch in enumerate(branches):
-            comparisons = ("Greater", "GreaterOrEqual") if index == 0 else ("Less", "LessOrEqual")
-            if _is_zero(branches[1 - index]) and makers and makers[0].op in comparisons:
-                compared, with_zero = makers[0].inputs
-                return index + 1 if compared is branch and _is_zero(with_zero) else None
+        compare = condition.inputs[0] if condition is not None and condition.inputs else None
+        if compare is None or compare.op not in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual"):
+            return None
+        larger, smaller = compare.inputs if compare.op.startswith("Greater") else compare.inputs[::-1]
+        for index, (kept, zero) in enumerate(((larger, smaller), (smaller, larger))):
+            if branches[index] is kept and _is_zero(zero) and _is_zero(branches[1 - index]):
+                return index + 1
     return None
+
+
+def _is_relu_output(tensor: Tensor) -> bool:
+    makers = tensor.inputs
+    return bool(makers) and (makers[0].op == "Relu" or (makers[0].op == "Max" and any(map(_is_zero, makers[0].inputs))))
 
 
 def _is_zero(tensor: Tensor | None) -> bool:

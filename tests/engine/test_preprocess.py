@@ -125,10 +125,10 @@ def test_imagenet_geometry_by_hand() -> None:
     sample = replace(PRESETS["imagenet"], scale=1.0, mean=(0.0,), std=(1.0,)).apply(ramps(200, 250))
     assert sample.shape == (3, 224, 224)
     # 250 x 200 becomes 320 x 256; columns 48 to 271, rows 16 to 239 stay. First centre: 48.5 * 250/320 - 0.5 = 37.4.
-    assert abs(sample[0, :, 0].mean() - 37.4) < 0.6
-    assert abs(sample[0, :, 223].mean() - 211.6) < 0.6
-    assert abs(sample[1, 0].mean() - 12.4) < 0.6
-    assert abs(sample[1, 223].mean() - 186.6) < 0.6
+    assert abs(sample[0, :, 0].mean() - 37.4) < 0.55
+    assert abs(sample[0, :, 223].mean() - 211.6) < 0.55
+    assert abs(sample[1, 0].mean() - 12.4) < 0.55
+    assert abs(sample[1, 223].mean() - 186.6) < 0.55
 
 
 def test_to_source_is_bilinear_with_half_pixel_centres() -> None:
@@ -295,7 +295,7 @@ def test_parse(text: str, expected: Preprocess) -> None:
         ("size=224x224", "unknown preset 'size=224x224'"),
         ("raw,sizes=2x2", "unknown setting 'sizes'; did you mean size?"),
         ("raw,", "unknown setting ''"),
-        ("raw,size=2,2", "size must be"),
+        ("raw,size=2", "size must be None or (height, width)"),
         ("raw,size=axb", "'size=axb' is not understood; write it like size=224x224"),
         ("raw,resize=big", "'resize=big' is not understood"),
         ("raw,scale=1/0", "'scale=1/0' is not understood"),

@@ -91,11 +91,22 @@ NOT_RECTIFIERS: dict[str, tuple[Writing, list[float]]] = {
 @pytest.mark.parametrize("rules", ["guided", "deconvnet"])
 @pytest.mark.parametrize("name", NOT_RECTIFIERS)
 def test_what_is_no_rectifier_keeps_its_plain_gradient(name: str, rules: str) -> None:
-    """A ReLU that sees only positive values and cotangents lies in front, so that the rule set applies to something."""
     writing, expected = NOT_RECTIFIERS[name]
     np.testing.assert_array_equal(gradient(unit(writing), "standard"), [expected])
     with pytest.raises(OnnxplainError, match="no ReLU lies between 'x' and 'y'"):
         append_vjp(unit(writing), "y", "x", rules)
+
+    def after_a_relu(net: Net, x: str) -> str:
+        """A ReLU far above zero, so that the rule set has something to take and x enters unchanged."""
+        raised = net.add("Relu", net.add("Add", writing(net, x), net.const(100.0)))
+        return raised
+
+    np.testing.assert_array_equal(gradient(unit(after_a_relu), rules, g=np.abs(G)), np.abs(expected) * _sign(name))
+
+
+def _sign(name: str) -> Array:
+    """The slope's sign: only Max(x, -x) = |x| has a negative one."""
+    return np.sign(X) if name == "Max(x, -x)" else np.ones_like(X)
 
 
 @pytest.mark.parametrize("rules", ["guided", "deconvnet"])
