@@ -45,7 +45,8 @@ Method = Annotated[str, typer.Option(help=f"Explanation map: {', '.join(CAM_METH
 Rules = Annotated[str | None, typer.Option(help="Backward rules: standard, guided, deconvnet, or your own.")]
 Labels = Annotated[Path | None, typer.Option(help="Class names: a text file, one a line, or a JSON list.")]
 PreprocessText = Annotated[
-    str | None, typer.Option("--preprocess", help="A preset (imagenet, tf, caffe, raw, uint8), or preset,name=value,...")
+    str | None,
+    typer.Option("--preprocess", help="A preset (imagenet, tf, caffe, raw, uint8), or preset,name=value,..."),
 ]
 Providers = Annotated[
     list[str] | None, typer.Option("--providers", help="cpu, cuda ...; default: cuda where it is usable, else cpu.")
@@ -56,7 +57,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 @app.command()
 def explain(
     model: Model = None,
-    images: Annotated[list[str] | None, typer.Argument(help="Images, folders or globs; default: the embedded photo.")] = None,
+    images: Annotated[
+        list[str] | None, typer.Argument(help="Images, folders or globs; default: the embedded photo.")
+    ] = None,
     target: Annotated[
         list[str] | None, typer.Option("--target", "-t", help="Class index, label, top1, top5 ...; may be repeated.")
     ] = None,
@@ -90,7 +93,9 @@ def explain(
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OnnxplainError(f"{output}: the output folder cannot be made ({error.strerror}); choose another") from error
+        raise OnnxplainError(
+            f"{output}: the output folder cannot be made ({error.strerror}); choose another"
+        ) from error
 
     failures: list[OnnxplainError] = []
     rows, taken = [], set[str]()
@@ -128,7 +133,9 @@ def list_layers(model: Model = None, score: Score = None, as_json: Json = False)
 @app.command("rewrite")
 def rewrite_model(
     model: Model = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The explained model to write.")] = Path("explained.onnx"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The explained model to write.")] = Path(
+        "explained.onnx"
+    ),
     layer: Annotated[list[str] | None, typer.Option("--layer", help="Layer to explain; may be repeated.")] = None,
     method: Method = "grad-cam",
     rules: Rules = None,
@@ -248,7 +255,9 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+    ] = False,
 ) -> None:
     """Options before the command."""
 

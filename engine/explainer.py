@@ -75,7 +75,9 @@ class Explainer:
 
         types = {value.name: value.type.tensor_type for value in self.model.graph.input}
         self._image = self.record["input"]["name"]
-        self._others = sorted(set(types) - {t.name for t in self.model.graph.initializer} - {self._image, self.names["target"]})
+        self._others = sorted(
+            set(types) - {t.name for t in self.model.graph.initializer} - {self._image, self.names["target"]}
+        )
         self.fixed_batch: int | None = types[self._image].shape.dim[0].dim_value or None
         self.fixed_targets: int | None = types[self.names["target"]].shape.dim[1].dim_value or None
         self.classes = self._class_count()
@@ -154,7 +156,7 @@ class Explainer:
             target: a class index, K of them, or [N, K]; -1: the top class, -2: the second ...
 
         Returns:
-            Every output; those of the contract under their logical names (`score`, `cam`, `heatmap` ...).
+            Every output by name; those of the contract also under their logical names (`score`, `cam`, `heatmap` ...).
         """
         rows = inputs[self._image].shape[0]
         targets = np.atleast_1d(np.asarray(target, np.int64))
@@ -169,7 +171,7 @@ class Explainer:
         for name, *values in zip(self.session.outputs, *parts, strict=True):
             known = logical.get(name, name)
             is_per_target = name in logical and known.split("@")[0] in PER_TARGET
-            results[known] = np.concatenate(values, axis=1) if is_per_target else values[0]
+            results[name] = results[known] = np.concatenate(values, axis=1) if is_per_target else values[0]
         return results
 
     def _sample(self, source: Source) -> _Sample:
@@ -190,7 +192,9 @@ class Explainer:
     ) -> Explanation:
         heatmap, cam = results["heatmap"][row, column], results["cam"][row, column]
         if not np.isfinite(heatmap).all():
-            raise OnnxplainError(f"{sample.path or 'image'}: the map of target {target} is not finite; the model overflows on it")
+            raise OnnxplainError(
+                f"{sample.path or 'image'}: the map of target {target} is not finite; the model overflows on it"
+            )
         output = results[self.record["score"]["output"]]
         squashed_by = self.record["score"]["squashed_by"]
         logits = results.get("logits", None if squashed_by else output)
@@ -234,7 +238,9 @@ def explained_model(
             raise UsageError(f"the model is explained already, with {key} {record[key]!r}; give the original model")
     missing = {"score", "cam", "heatmap"} - set(record["names"])
     if missing:
-        raise UsageError(f"the explained model lacks the outputs {sorted(missing)}; rewrite the original model with them")
+        raise UsageError(
+            f"the explained model lacks the outputs {sorted(missing)}; rewrite the original model with them"
+        )
     return loaded
 
 

@@ -12,9 +12,8 @@ from .float64_functions import FUNCTIONS
 from .float64_operators import REPLACEMENTS
 
 
-
 class Float64Session:
-    """ONNX's reference evaluator, with faster or corrected operators; it computes only what the outputs asked for need."""
+    """ONNX's reference evaluator, with faster or corrected operators; computes only what the outputs asked for need."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = model

@@ -14,7 +14,6 @@ Found with onnx 1.23, by comparison with ONNX Runtime:
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -71,7 +70,9 @@ class Windows:
         per_axis = []
         for i, size in enumerate(self.sizes):
             at = np.arange(self.counts[i])[:, None] * self.strides[i] + np.arange(self.kernel[i]) * self.dilations[i]
-            low, high = (0, size + self.begin[i] + self.end[i]) if count_padding else (self.begin[i], self.begin[i] + size)
+            low, high = (
+                (0, size + self.begin[i] + self.end[i]) if count_padding else (self.begin[i], self.begin[i] + size)
+            )
             per_axis.append(((at >= low) & (at < high)).sum(axis=1))
         return np.asarray(np.prod(np.stack(np.meshgrid(*per_axis, indexing="ij")), axis=0))
 
@@ -224,7 +225,9 @@ class GatherElements(OpRun):
 
 class GatherND(OpRun):
     def _run(self, data: Array, indices: Array, batch_dims: int = 0) -> tuple[Array]:
-        batch = [np.arange(n).reshape(-1, *[1] * (indices.ndim - 2 - i)) for i, n in enumerate(indices.shape[:batch_dims])]
+        batch = [
+            np.arange(n).reshape(-1, *[1] * (indices.ndim - 2 - i)) for i, n in enumerate(indices.shape[:batch_dims])
+        ]
         return (data[(*batch, *np.moveaxis(indices, -1, 0))],)
 
 

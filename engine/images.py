@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import imagesize  # type: ignore[import-untyped]
+import imagesize
 import numpy as np
 import numpy.typing as npt
 

@@ -32,7 +32,9 @@ def fit_to_input(preprocess: Preprocess | None, kind: onnx.TypeProto.Tensor, lay
         preprocess = replace(PRESETS["raw"], channels="GRAY", scale=1 / 255)
     count = 1 if preprocess.channels == "GRAY" else 3
     if channels not in (None, count):
-        raise UsageError(f"the model's input has {channels} channels, the preprocessing {count} ({preprocess.channels})")
+        raise UsageError(
+            f"the model's input has {channels} channels, the preprocessing {count} ({preprocess.channels})"
+        )
     size, resize = preprocess.size, preprocess.resize
     if height and width:
         if size not in (None, (height, width)) and not assumed:

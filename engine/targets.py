@@ -62,5 +62,7 @@ def _by_label(text: str, labels: Sequence[str] | None) -> int:
         return found[0]
     if found:
         some = ", ".join(f"{index} {labels[index]!r}" for index in found[:5])
-        raise UsageError(f"label {text!r} fits {len(found)} classes ({some}{' ...' if len(found) > 5 else ''}); give the index")
+        raise UsageError(
+            f"label {text!r} fits {len(found)} classes ({some}{' ...' if len(found) > 5 else ''}); give the index"
+        )
     raise UsageError(f"no class is labelled {text!r}; {closest(text, labels)}")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeAlias
 
 import onnx
@@ -27,11 +27,11 @@ from .expand import function_body
 
 @dataclass(frozen=True)
 class Node:
-    """A node as rules see it: inputs (None where omitted), outputs, and attributes with the specification's defaults."""
+    """A node as rules see it: inputs (None where omitted), outputs, attributes with the specification's defaults."""
 
     op_type: str
     name: str
-    inputs: list[Tensor | None]
+    inputs: list[Any]
     outputs: list[Tensor]
     attrs: dict[str, Any]
     source: gs.Node
@@ -39,6 +39,7 @@ class Node:
 
 Gradient: TypeAlias = Any  # a Tensor, None, or a function that returns a Tensor
 Rule: TypeAlias = Callable[..., Sequence[Gradient]]
+Override: TypeAlias = Callable[..., Sequence[Gradient] | None]  # None: not my node
 
 GRADIENTS: dict[str, Rule] = {}
 
@@ -51,10 +52,12 @@ class Rules:
     """
 
     name: str
-    overrides: Mapping[str, Rule]
+    overrides: Mapping[str, Override]
     applied: bool = False
 
-    def gradients(self, op: Emitter, node: Node, path: set[str], flowing: Sequence[Tensor | None]) -> Sequence[Gradient]:
+    def gradients(
+        self, op: Emitter, node: Node, path: set[str], flowing: Sequence[Tensor | None]
+    ) -> Sequence[Gradient]:
         """The gradients of the node's inputs, by the first rule that takes the node."""
         key = key_of(node.source)
         if key in self.overrides:
@@ -157,7 +160,7 @@ def view(node: gs.Node, opset: int) -> Node:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _defaults(op_type: str, opset: int, domain: str) -> dict[str, Any]:
     specification = schema(op_type, opset, domain)
     if specification is None:

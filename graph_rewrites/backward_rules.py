@@ -1,4 +1,4 @@
-"""Backward rule sets: named tables laid over the gradient table, for the methods that change how ReLU is differentiated.
+"""Backward rule sets: tables laid over the gradient table, for methods that change how ReLU is differentiated.
 
     @backward_rule("mine", "Relu")
     def mine(op, node, grad):
@@ -14,18 +14,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .backward import GRADIENTS, Gradient, Node, Rule, Rules
+from .backward import GRADIENTS, Gradient, Node, Override, Rules
 from .emit import Emitter, Tensor, value_of
 from .errors import UsageError, closest
 
-RULES: dict[str, dict[str, Rule]] = {"standard": {}}
+RULES: dict[str, dict[str, Override]] = {"standard": {}}
 RECTIFIERS = ("Relu", "Clip", "Max", "Min", "Where", "LeakyRelu", "PRelu", "ThresholdedRelu")
 
 
-def backward_rule(name: str, *op_types: str) -> Callable[[Rule], Rule]:
+def backward_rule(name: str, *op_types: str) -> Callable[[Override], Override]:
     """Registers the decorated function in the rule set `name` for operators (`Name`, or `domain::Name`)."""
 
-    def register(rule: Rule) -> Rule:
+    def register(rule: Override) -> Override:
         for op_type in op_types:
             if op_type in RULES.setdefault(name, {}):
                 raise ValueError(f"rule set {name!r} has a rule for {op_type} already")

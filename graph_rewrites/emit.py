@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,9 +19,7 @@ from .model_file import Model
 Tensor: TypeAlias = Any  # a gs.Variable or gs.Constant; onnx-graphsurgeon has no type stubs
 Operand: TypeAlias = Any  # a Tensor, a numpy array, a number, a list of integers, or None (an omitted optional input)
 
-FLOAT_TYPES = frozenset(
-    getattr(onnx.TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")
-)
+FLOAT_TYPES = frozenset(getattr(onnx.TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE"))
 
 
 class Emitter:
@@ -164,7 +162,7 @@ class Emitter:
         return tensor if dtype_of(tensor) == dtype_of(like) else self.emit("Cast", tensor, to=dtype_of(like))
 
     def is_zero(self, tensor: Tensor) -> Tensor:
-        """Whether each element is 0, as bool. (From opset 19 on, ONNX Runtime has no `Equal` for CUDA.)"""
+        """Whether each element is 0, as bool; from opset 19 on, ONNX Runtime has no `Equal` for CUDA."""
         return self.emit("LessOrEqual", self.emit("Abs", tensor), 0.0)
 
     def reduce(self, op_type: str, tensor: Tensor, axes: Sequence[int], keepdims: bool = True) -> Tensor:
@@ -218,7 +216,9 @@ class Emitter:
                 kind = inferred[tensor.name].tensor_type
                 tensor.dtype = _gs_dtype(kind.elem_type)
                 if kind.HasField("shape"):
-                    tensor.shape = [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in kind.shape.dim]
+                    tensor.shape = [
+                        d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in kind.shape.dim
+                    ]
 
 
 def dtype_of(tensor: Tensor) -> int:
@@ -281,7 +281,7 @@ def type_proto(tensor: Tensor) -> onnx.TypeProto:
     return onnx.helper.make_tensor_type_proto(dtype_of(tensor), shape)
 
 
-@lru_cache(maxsize=None)
+@cache
 def schema(op_type: str, opset: int, domain: str = "") -> onnx.defs.OpSchema | None:
     """The operator's specification at an opset, or None where there is none."""
     try:

@@ -17,8 +17,35 @@ POOLS = {"MaxPool", "AveragePool", "LpPool"}
 # One input decides each position: a layer's convolution, normalisation and activation count as one layer, its last.
 POINTWISE = {
     *("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN", "Dropout", "Identity", "Cast"),
-    *("Relu", "LeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Swish", "Mish"),
-    *("Gelu", "Erf", "Tanh", "Softplus", "Softsign", "ThresholdedRelu", "Add", "Sub", "Mul", "Div", "Max", "Min", "Where"),
+    *(
+        "Relu",
+        "LeakyRelu",
+        "PRelu",
+        "Clip",
+        "Elu",
+        "Selu",
+        "Celu",
+        "Sigmoid",
+        "HardSigmoid",
+        "HardSwish",
+        "Swish",
+        "Mish",
+    ),
+    *(
+        "Gelu",
+        "Erf",
+        "Tanh",
+        "Softplus",
+        "Softsign",
+        "ThresholdedRelu",
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Max",
+        "Min",
+        "Where",
+    ),
     *("Pow", "Sqrt", "Exp", "Neg", "Abs", "Sum"),
 }
 SPATIAL = CONVOLUTIONS | POOLS | POINTWISE | {"Concat", "Resize", "Upsample", "Pad", "Transpose", "Slice"}
@@ -41,7 +68,7 @@ class Layer:
 def candidate_layers(model: Model, score: str) -> list[Layer]:
     """The layers on the path to the tensor `score`, in graph order; the last one that is no pooling is the default.
 
-    That is the last convolutional layer, after its activation, which Grad-CAM explains (Selvaraju et al. 2017, section 3).
+    That is the last convolutional layer after its activation, as in Grad-CAM (Selvaraju et al. 2017, section 3).
     """
     nodes = model.graph.nodes
     path = tensors_between(nodes, [tensor.name for tensor in model.inputs], [score])
@@ -84,9 +111,13 @@ def choose_layers(model: Model, score: str, names: Sequence[str] | None) -> list
             known = [layer.name for layer in candidate_layers(model, score)]
             raise UsageError(f"{model.name}: no layer {name!r}; {closest(name, known)}")
         if tensor.name not in tensors_between(model.graph.nodes, [tensor.name], [score]):
-            raise OnnxplainError(f"{model.name}: layer {name!r} is not on the path to the score {score!r}; choose another")
+            raise OnnxplainError(
+                f"{model.name}: layer {name!r} is not on the path to the score {score!r}; choose another"
+            )
         if not has_spatial_extent(tensor):
-            raise OnnxplainError(f"{model.name}: layer {name!r} has shape {tensor.shape}, no spatial axes; choose another")
+            raise OnnxplainError(
+                f"{model.name}: layer {name!r} has shape {tensor.shape}, no spatial axes; choose another"
+            )
         chosen.append(tensor)
     return chosen
 
@@ -115,7 +146,9 @@ def channel_axis(tensor: Tensor) -> int:
             back.append(node.attrs.get("perm") or list(range(len(tensor.shape)))[::-1])
         elif node.op in CONVOLUTIONS | POOLS or node.op not in POINTWISE | {"Concat", "Pad", "Resize"}:
             break
-        source = next((t for t in node.inputs if value_of(t) is None and t.shape and len(t.shape) == len(tensor.shape)), None)
+        source = next(
+            (t for t in node.inputs if value_of(t) is None and t.shape and len(t.shape) == len(tensor.shape)), None
+        )
         if source is None:
             break
         tensor = source
@@ -126,16 +159,17 @@ def channel_axis(tensor: Tensor) -> int:
 
 
 def _input_channel_axis(tensor: Tensor) -> int:
-    """Follows an input to the first convolution, undoing the transposes between."""
-    perms: list[list[int]] = []
-    while tensor.outputs and tensor.outputs[0].op not in CONVOLUTIONS | POOLS:
-        node = tensor.outputs[0]
-        if node.op == "Transpose":
-            perms.append(node.attrs.get("perm") or list(range(len(tensor.shape)))[::-1])
-        elif node.op not in SPATIAL | {"DequantizeLinear", "QuantizeLinear"}:
-            break
-        tensor = node.outputs[0]
-    axis = 1
-    for perm in reversed(perms):
-        axis = perm[axis]
-    return axis
+    """The axis that the nearest convolution or pooling takes for the channels, through transposes between; else 1."""
+    waiting = [(tensor, list(range(len(tensor.shape))))]  # with, for each axis, the input's axis that it is
+    seen = {tensor.name}
+    for tensor, axes in waiting:
+        for node in tensor.outputs:
+            if node.op in CONVOLUTIONS | POOLS:
+                return axes[1]
+            out = node.outputs[0]
+            if node.op not in SPATIAL | {"DequantizeLinear", "QuantizeLinear"} or out.name in seen:
+                continue
+            seen.add(out.name)
+            perm = node.attrs.get("perm") or range(len(axes))[::-1]
+            waiting.append((out, [axes[axis] for axis in perm] if node.op == "Transpose" else axes))
+    return 1

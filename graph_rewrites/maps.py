@@ -14,8 +14,8 @@ CAM_METHODS: dict[str, CamMethod] = {}
 def cam_method(name: str) -> Callable[[CamMethod], CamMethod]:
     """Registers a method: `(op, activation, gradient) -> map`.
 
-    The method gets the layer's feature maps A^k and the gradient dy^c/dA^k, both [rows, C, *spatial], and returns the map
-    [rows, 1, *spatial].
+    The method gets the layer's feature maps A^k and the gradient dy^c/dA^k, both [rows, C, *spatial], and returns the
+    map [rows, 1, *spatial].
     """
 
     def register(method: CamMethod) -> CamMethod:

@@ -1,8 +1,8 @@
 """Reading any ONNX file into the one form the rewriter works on, and writing it back without loss.
 
 Reading lifts the weights out, inlines model-local functions, raises old opsets and infers shapes; what remains is small
-however large the model is. Writing lays the new nodes onto the protobuf that was read, so that nothing onnx-graphsurgeon
-does not model (metadata, doc strings, quantisation annotations, exotic attributes) is lost, and weights are copied once.
+however large the model is. Writing lays the new nodes onto the protobuf that was read, so that nothing is lost that
+onnx-graphsurgeon does not model (metadata, doc strings, quantisation annotations), and weights are copied once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import onnx
 import onnx_graphsurgeon as gs
 from google.protobuf.message import DecodeError
-from onnx import external_data_helper, inliner, numpy_helper, shape_inference, version_converter
+from onnx import external_data_helper, inliner, numpy_helper, version_converter
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
 from .errors import OnnxplainError
@@ -23,7 +23,7 @@ from .shape_inference import infer_shapes
 
 # Every form the rewriter emits is valid from this opset on; older models are raised to it.
 MIN_OPSET = 17
-# ONNX Runtime and the checker take initializers that are not graph inputs from IR version 4 on; opset 17 came with IR 8.
+# From IR version 4 on initializers need not be graph inputs; opset 17 came with IR version 8.
 MIN_IR_VERSION = 8
 # Initializers up to this many bytes stay in the graph: shapes, axes, pads and scalars that rules read as values.
 SMALL_TENSOR_BYTES = 1024
@@ -79,7 +79,9 @@ def read(source: ModelSource) -> Model:
     try:
         proto = _normalise(proto)
     except Exception as error:  # onnx raises its own, RuntimeError and protobuf errors alike; all mean the same here
-        raise OnnxplainError(f"{name}: {_first_line(error)}; check the file with onnx.checker or export again") from error
+        raise OnnxplainError(
+            f"{name}: {_first_line(error)}; check the file with onnx.checker or export again"
+        ) from error
     graph = gs.import_onnx(proto)
     sources = {id(node): source for node, source in zip(graph.nodes, proto.graph.node, strict=True)}
     return Model(graph, proto, weights, overridable, folder, name, sources)
@@ -103,8 +105,10 @@ def load(source: ModelSource) -> onnx.ModelProto:
 
 
 def write(model: Model) -> onnx.ModelProto:
-    """Returns the rewritten model: the protobuf that was read, with the graph's nodes, new constants, inputs and outputs."""
-    known = {t.name for t in model.proto.graph.initializer} | {s.values.name for s in model.proto.graph.sparse_initializer}
+    """Returns the rewritten model: the protobuf that was read, with the nodes, inputs and outputs of the graph."""
+    known = {t.name for t in model.proto.graph.initializer} | {
+        s.values.name for s in model.proto.graph.sparse_initializer
+    }
     nodes, constants = [], {}
     for node in model.graph.nodes:
         nodes.append(_node_proto(node, model.sources.get(id(node))))
@@ -119,7 +123,9 @@ def write(model: Model) -> onnx.ModelProto:
     tensors = model.graph.tensors()
     described = [tensors.get(value.name) for value in graph.value_info if value.type.HasField("tensor_type")]
     del graph.value_info[:]
-    graph.value_info.extend(OnnxExporter.export_value_info_proto(t, False) for t in described if t is not None and t.dtype)
+    graph.value_info.extend(
+        OnnxExporter.export_value_info_proto(t, False) for t in described if t is not None and t.dtype
+    )
     for protos, tensors in ((graph.input, model.inputs), (graph.output, model.graph.outputs)):
         listed = {value.name for value in protos}
         protos.extend(OnnxExporter.export_value_info_proto(t, True) for t in tensors if t.name not in listed)
@@ -153,7 +159,9 @@ def save(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
                 onnx.save(model, written)
             written.replace(path)
     except OSError as error:
-        raise OnnxplainError(f"{path}: cannot be written ({error.strerror or error}); choose a writable folder") from error
+        raise OnnxplainError(
+            f"{path}: cannot be written ({error.strerror or error}); choose a writable folder"
+        ) from error
 
 
 def _load(path: Path) -> onnx.ModelProto:

@@ -15,7 +15,6 @@ from .backward import used_tensors
 from .emit import Emitter, Tensor
 from .model_file import Model
 
-
 # The symbol of the size N*K in the file.
 ROWS = "batch*targets"
 

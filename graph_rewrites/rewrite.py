@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
@@ -58,8 +57,8 @@ def rewrite(
         outputs: which of `OUTPUTS` to compute; default: score, cam, heatmap.
 
     Returns:
-        The model with the further input `target` (int64 [N, K]: class indices, -1 the top class, -2 the second ...) and,
-        as chosen, the further outputs `score` [N, K], `cam` [N, K, h, w], `heatmap` [N, K, H, W], `activation`
+        The model with the further input `target` (int64 [N, K]: class indices, -1 the top class, -2 the second ...)
+        and, as chosen, the further outputs `score` [N, K], `cam` [N, K, h, w], `heatmap` [N, K, H, W], `activation`
         [N, C, h, w], `gradient` [N, K, C, h, w] and `logits` [N, classes]; per layer as `cam@<layer>` where several are
         chosen. K is 1 where the model's batch size is fixed.
 
@@ -101,7 +100,9 @@ def rewrite(
         publish.names["logits"] = logits.output
     elif "logits" in wanted:
         values = as_matrix(op, logits.tensor)
-        publish.output("logits", first_rows(op, values, target) if repeat else values, [target.shape[0], values.shape[1]])
+        publish.output(
+            "logits", first_rows(op, values, target) if repeat else values, [target.shape[0], values.shape[1]]
+        )
     for name, layer in zip(chosen_names, chosen, strict=True):
         at = f"@{name}" if len(chosen) > 1 else ""
         grad = grads[rows[name].name]
@@ -136,9 +137,7 @@ def rewrite(
     return explained
 
 
-def append_vjp(
-    model: ModelSource, output: str, wrt: str | Sequence[str], rules: str = "standard"
-) -> onnx.ModelProto:
+def append_vjp(model: ModelSource, output: str, wrt: str | Sequence[str], rules: str = "standard") -> onnx.ModelProto:
     """Appends a vector-Jacobian product: the gradient of `<output> . cotangent` with respect to any tensors.
 
     Args:
@@ -186,13 +185,13 @@ def _require_applied(rules: Rules, model: str, end: str, start: Sequence[str]) -
     """A rule set that changed nothing must not pass for one that did."""
     if rules.overrides and not rules.applied:
         raise OnnxplainError(
-            f"{model}: no ReLU lies between {', '.join(map(repr, start))} and {end!r}, so backward rules {rules.name!r} "
-            "would change nothing; choose an earlier layer, or rules='standard'"
+            f"{model}: no ReLU lies between {', '.join(map(repr, start))} and {end!r}, so backward "
+            f"rules {rules.name!r} would change nothing; choose an earlier layer, or rules='standard'"
         )
 
 
 def _image_input(model: Model, layer: str) -> Tensor:
-    """The input whose spatial axes the layer's are a coarser grid of: the first of the layer's rank that leads to it."""
+    """The input that the layer is a coarser grid of: the first of the layer's rank that leads to it."""
     tensors = model.graph.tensors()
     for tensor in model.inputs:
         leads = tensors_between(model.graph.nodes, [tensor.name], [layer])

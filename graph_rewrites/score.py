@@ -8,7 +8,7 @@ from .emit import Emitter, Tensor, is_float
 from .errors import OnnxplainError, UsageError, closest
 from .model_file import Model
 
-# A class score is the value before these (Selvaraju et al. 2017, section 3: "the score for class c, y^c (before the softmax)").
+# Selvaraju et al. 2017, section 3: "the score for class c, y^c (before the softmax)".
 SQUASHERS = ("Softmax", "LogSoftmax", "Sigmoid")
 # Operators between the squashing and the output that only rename, retype or reshape.
 TRANSPARENT = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
@@ -16,7 +16,7 @@ TRANSPARENT = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "
 
 @dataclass(frozen=True)
 class Logits:
-    """The class scores of a model: `tensor` [N, classes(, 1, ...)], the output they lead to, and what squashes them there.
+    """The class scores: `tensor` [N, classes(, 1, ...)], the output they lead to, and what squashes them there.
 
     `is_output`: the tensor is that output itself, as a matrix.
     """
@@ -38,7 +38,9 @@ def find_logits(model: Model, output: str | None = None) -> Logits:
     floats = [name for name, tensor in outputs.items() if is_float(tensor)]
     if output is None:
         if not floats:
-            raise OnnxplainError(f"{model.name}: none of the outputs {list(outputs)} holds floats; nothing has a gradient")
+            raise OnnxplainError(
+                f"{model.name}: none of the outputs {list(outputs)} holds floats; nothing has a gradient"
+            )
         if len(floats) > 1:
             raise UsageError(f"{model.name}: several outputs; choose one with score= (--score): {', '.join(floats)}")
         output = floats[0]

@@ -15,8 +15,8 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
 
     Inference runs on a stand-in in which some nodes are replaced: normalisations for which onnx has no rule, by an
     Identity; pooling in ceil mode whose last window would lie wholly in the padding at the end, by floor mode. The
-    specification drops such a window ("sliding windows that would start in the right padded region are ignored"), and so
-    does ONNX Runtime; onnx's inference counts it.
+    specification drops such a window ("sliding windows that would start in the right padded region are ignored"), and
+    so does ONNX Runtime; onnx's inference counts it.
     """
     stand_in = onnx.ModelProto()
     stand_in.CopyFrom(proto)

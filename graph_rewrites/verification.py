@@ -35,7 +35,9 @@ def coverage(model: ModelSource, start: str, end: str) -> list[tuple[str, int, s
     """The operators between two tensors: (operator, how many nodes, "rule" | "function body" | "missing")."""
     work = read(model)
     path = tensors_between(work.graph.nodes, [start], [end])
-    nodes = [n for n in work.graph.nodes if any(t.name in path for t in n.outputs) and any(t.name in path for t in n.inputs)]
+    nodes = [
+        n for n in work.graph.nodes if any(t.name in path for t in n.outputs) and any(t.name in path for t in n.inputs)
+    ]
     counts = Counter(key_of(node) for node in nodes)
     by_body = {key_of(node) for node in nodes if has_function_body(node, work.opset)}
     return [
@@ -44,12 +46,14 @@ def coverage(model: ModelSource, start: str, end: str) -> list[tuple[str, int, s
     ]
 
 
-def verification_model(model: ModelSource, layer: str, logits: str, image: str | None) -> tuple[onnx.ModelProto, dict[str, str]]:
+def verification_model(
+    model: ModelSource, layer: str, logits: str, image: str | None
+) -> tuple[onnx.ModelProto, dict[str, str]]:
     """The float64 model on which gradients are compared with differences of values.
 
     It has, besides the model's inputs, the inputs `offset` (added to the layer's feature maps) and `cotangent` (of the
-    logits), and, in place of the model's outputs, `value` (the logits), `layer_gradient` and, for a float `image` input,
-    `input_gradient`. Returns it with the actual names of these.
+    logits), and, in place of the model's outputs, `value` (the logits), `activation` (the layer's feature maps),
+    `layer_gradient` and, for a float `image` input, `input_gradient`. Returns it with the actual names of these.
     """
     work = read(model)
     op = Emitter(work)
@@ -68,6 +72,7 @@ def verification_model(model: ModelSource, layer: str, logits: str, image: str |
     grads = sweep(op, list(work.graph.nodes), {logits: cotangent}, wanted, Rules("standard", {}))
     del work.graph.outputs[:]
     publish.output("value", scores, scores.shape)
+    publish.output("activation", tensor, tensor.shape)
     publish.output("layer_gradient", _or_zeros(op, grads[shifted.name], tensor), tensor.shape)
     if image:
         publish.output("input_gradient", _or_zeros(op, grads[image], tensors[image]), tensors[image].shape)

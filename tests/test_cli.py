@@ -87,7 +87,9 @@ def test_an_explained_model_needs_no_flags(tmp_path: Path, convnet: Path, photo:
     direct = run(tmp_path, "explain", "convnet.onnx", "photo.png", *given, "-t", "top5", "--json")
     assert_refused(direct, 2, "top5", "4")
     direct = run(tmp_path, "explain", "convnet.onnx", "photo.png", *given, "-t", "bee", "-t", "-1", "--npy", "--json")
-    again = run(tmp_path, "explain", "explained.onnx", "photo.png", "-t", "bee", "-t", "-1", "-o", "again", "--npy", "--json")
+    again = run(
+        tmp_path, "explain", "explained.onnx", "photo.png", "-t", "bee", "-t", "-1", "-o", "again", "--npy", "--json"
+    )
     first, second = json.loads(direct.stdout), json.loads(again.stdout)
     assert [row["label"] for row in first] == [row["label"] for row in second]
     assert first[0]["label"] == "bee"
@@ -158,7 +160,9 @@ def test_bad_input_is_one_line(
 
 def test_readme_commands_are_real() -> None:
     readme = (REPOSITORY / "README.md").read_text()
-    commands = [line.split("onnxplain ", 1)[1].split()[0] for line in readme.splitlines() if line.startswith("onnxplain ")]
+    commands = [
+        line.split("onnxplain ", 1)[1].split()[0] for line in readme.splitlines() if line.startswith("onnxplain ")
+    ]
     assert commands == ["layers", "check", "explain", "rewrite", "explain"]
     for command in set(commands):
         assert run(REPOSITORY, command, "--help").returncode == 0

@@ -1,4 +1,4 @@
-"""Operators that pick elements of their input.
+"""Operators that pick elements of their input, or write into a copy of it.
 
 Any pure movement of data is y = x.flat[i] with i = the operator applied to the positions of x, so dx scatters g to i and
 adds up. Plain forms are used where they exist.
@@ -6,12 +6,14 @@ adds up. Plain forms are used where they exist.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor, is_static, rank, value_of
+from ..emit import Emitter, Tensor, rank, value_of
+from ..errors import OnnxplainError
 
 
 def scatter_by_positions(op: Emitter, node: Node, grad: Tensor, **attributes: Any) -> Tensor:
@@ -27,36 +29,66 @@ def scatter_by_positions(op: Emitter, node: Node, grad: Tensor, **attributes: An
 
 @gradient_of("Slice")
 def slice_(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = g padded with zeros where x was cut; scattered where the cut has steps or is known only at run time."""
+    """dx = g spread over the positions that were read, with zeros between and around them."""
     x, *rest = node.inputs
-    pads = _slice_pads(x, rest)
-    dx = op.Pad(grad, pads) if pads is not None else scatter_by_positions(op, node, grad)
+    spans = _spans(x, rest)
+    dx = scatter_by_positions(op, node, grad) if spans is None else _spread(op, grad, spans, x)
     return [op.declare(dx, x), *[None] * len(rest)]
 
 
-def _slice_pads(x: Tensor, rest: list[Tensor | None]) -> list[int] | None:
-    """The zeros before and after each axis that undo a slice of step 1; None where they are not static."""
+def _spans(x: Tensor, rest: Sequence[Tensor | None]) -> dict[int, range] | None:
+    """The positions that a slice reads along each sliced axis; None where they are known only at run time."""
     starts, ends, axes, steps = (value_of(tensor) for tensor in (*rest, None, None)[:4])
     given = [tensor is not None for tensor in (*rest, None, None)[:4]]
     if starts is None or ends is None or (given[2] and axes is None) or (given[3] and steps is None):
         return None
-    if steps is not None and np.any(steps != 1):
-        return None
-    before, after = [0] * rank(x), [0] * rank(x)
+    spans = {}
     for index, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
         axis = int(axes[index]) % rank(x) if axes is not None else index
-        size = x.shape[axis]
+        size, step = x.shape[axis], int(steps[index]) if steps is not None else 1
         if not isinstance(size, int):
             return None
-        first, last, _ = slice(start, end).indices(size)
-        before[axis], after[axis] = first, size - max(last, first)
-    return before + after
+        spans[axis] = range(size)[start:end:step]
+    return spans if all(spans.values()) else None
+
+
+def _spread(op: Emitter, grad: Tensor, spans: dict[int, range], x: Tensor) -> Tensor:
+    """`grad` at the positions `spans` of each axis of x, zeros elsewhere."""
+    before, after = [0] * rank(x), [0] * rank(x)
+    for axis, span in spans.items():
+        if span.step < 0:
+            grad, span = op.Slice(grad, [-1], [-(2**31)], [axis], [-1]), span[::-1]
+        width = span.step if len(span) > 1 else 1
+        if width > 1:
+            grad = _dilate(op, grad, axis, width)
+        # The zeros after the last element may reach over the border: a negative pad cuts them.
+        before[axis], after[axis] = span[0], x.shape[axis] - span[0] - width * len(span)
+    return op.Pad(grad, before + after) if any(before + after) else grad
+
+
+def _dilate(op: Emitter, tensor: Tensor, axis: int, width: int) -> Tensor:
+    """`tensor` with width - 1 zeros after each element of an axis."""
+    after = [0] * (rank(tensor) + 1)
+    after[axis + 1] = width - 1
+    spread = op.Pad(op.Unsqueeze(tensor, [axis + 1]), [0] * len(after) + after)
+    sizes = [[-1] if i == axis else op.size(tensor, i) for i in range(rank(tensor))]
+    return op.Reshape(spread, op.join(*sizes))
 
 
 @gradient_of("Gather")
 def gather(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx adds g up at the gathered positions; an index may occur several times."""
-    return [scatter_by_positions(op, node, grad, axis=node.attrs["axis"]), None]
+    x, indices = node.inputs
+    axis = node.attrs["axis"] % rank(x)
+    known, size = value_of(indices), x.shape[axis]
+    if known is not None and known.size == 1 and isinstance(size, int):  # one position, such as a class token
+        at = int(known.item()) % size
+        kept = op.Reshape(grad, op.join(*([1] if i == axis else op.size(x, i) for i in range(rank(x)))))
+        return [op.declare(_spread(op, kept, {axis: range(at, at + 1)}, x), x), None]
+    updates = op.Reshape(grad, op.join(*([-1] if i == axis else op.size(x, i) for i in range(rank(x)))))
+    along = op.Reshape(indices, [-1, *[1] * (rank(x) - 1 - axis)])
+    dx = op.ScatterElements(op.zeros_like(x), op.Expand(along, op.Shape(updates)), updates, axis=axis, reduction="add")
+    return [op.declare(dx, x), None]
 
 
 @gradient_of("GatherElements")
@@ -74,6 +106,39 @@ def gather_nd(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     if node.attrs["batch_dims"]:
         return [scatter_by_positions(op, node, grad, batch_dims=node.attrs["batch_dims"]), None]
     return [op.declare(op.ScatterND(op.zeros_like(x), indices, grad, reduction="add"), x), None]
+
+
+@gradient_of("ScatterElements")
+def scatter_elements(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+    """d updates = g where they were written; dx = g, with zeros where x was overwritten (not where it was added to)."""
+    x, indices, updates = node.inputs
+    axis = node.attrs["axis"]
+    return [
+        grad if _adds(node) else lambda: op.declare(op.ScatterElements(grad, indices, op.zeros_like(updates), axis=axis), x),
+        None,
+        lambda: op.declare(op.GatherElements(grad, indices, axis=axis), updates),
+    ]
+
+
+@gradient_of("ScatterND")
+def scatter_nd(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+    """d updates = g where they were written; dx = g, with zeros where x was overwritten (not where it was added to)."""
+    x, indices, updates = node.inputs
+    return [
+        grad if _adds(node) else lambda: op.declare(op.ScatterND(grad, indices, op.zeros_like(updates)), x),
+        None,
+        lambda: op.declare(op.GatherND(grad, indices), updates),
+    ]
+
+
+def _adds(node: Node) -> bool:
+    """Whether updates are added to x rather than put in its place."""
+    if node.attrs["reduction"] not in ("none", "add"):
+        raise OnnxplainError(
+            f"{node.op_type} {node.name!r} has no gradient rule for reduction {node.attrs['reduction']!r}; choose a "
+            "layer after it, or register a rule with onnxplain.gradient_of"
+        )
+    return bool(node.attrs["reduction"] == "add")
 
 
 @gradient_of("Trilu")

@@ -10,30 +10,40 @@ from typing import Any
 import numpy as np
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor, dtype_of, rank, value_of
+from ..emit import Emitter, Tensor, rank, value_of
 from ..errors import OnnxplainError
 
 
 @gradient_of("Resize")
 def resize(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g times the transposed interpolation matrix of each resized axis."""
-    x, roi, scales, sizes = (*node.inputs, None, None, None)[:4]
+    x, roi, scales, sizes = (_given(tensor) for tensor in (*node.inputs, None, None, None)[:4])
+    if node.attrs["coordinate_transformation_mode"] != "tf_crop_and_resize":
+        roi = None  # other modes ignore it
     axes = [int(axis) % rank(x) for axis in node.attrs.get("axes") or range(rank(x))]
     _require_plain_sizes(node, sizes, axes)
-    outputs = node.outputs[0].shape or [None] * rank(x)
+    factors, outputs = value_of(scales), node.outputs[0].shape or [None] * rank(x)
     for place, axis in enumerate(axes):
-        size = outputs[axis]
-        # An axis that keeps its size is not resized (unless a region of interest crops it).
-        if roi is None and isinstance(size, int) and size == x.shape[axis]:
+        if roi is None and factors is not None and factors[place] == 1:
             continue
+        # An axis that keeps its size is not resized (unless a region of interest crops it).
+        if roi is None and factors is None and outputs[axis] is not None and outputs[axis] == x.shape[axis]:
+            continue
+        target = {}
         if sizes is None:
             factor = op.Slice(scales, [place], [place + 1])
-            target = {"scales": op.Concat(_ones(op, scales, 2), factor, _ones(op, scales, 1), axis=0)}
+            target["scales"] = op.Concat(_ones(op, scales, 2), factor, _ones(op, scales, 1), axis=0)
         else:
-            target = {"sizes": op.Concat([1, 1], op.size(node.outputs[0], axis), op.size(x, axis), axis=0)}
+            target["sizes"] = op.join([1, 1], op.size(node.outputs[0], axis), op.size(x, axis))
         region = None if roi is None else _region(op, roi, place, len(axes))
         grad = along_axis(op, grad, _interpolation(op, node, axis, region, **target), axis)
     return [op.declare(grad, x), *[None] * (len(node.inputs) - 1)]
+
+
+def _given(tensor: Tensor | None) -> Tensor | None:
+    """The tensor, or None where an exporter left an empty constant in its place."""
+    known = value_of(tensor)
+    return None if known is not None and known.size == 0 else tensor
 
 
 def along_axis(op: Emitter, grad: Tensor, matrix: Tensor, axis: int) -> Tensor:
@@ -48,8 +58,8 @@ def along_axis(op: Emitter, grad: Tensor, matrix: Tensor, axis: int) -> Tensor:
 
 def identity_matrix(op: Emitter, size: Tensor, like: Tensor) -> Tensor:
     """[n, n] in the dtype of `like`; `size` is the int64 vector [n]."""
-    square = op.Expand(np.zeros((), np.float32), op.Concat(size, size, axis=0))
-    return op.EyeLike(square, dtype=dtype_of(like))
+    square = op.Expand(np.zeros((), np.float32), op.join(size, size))
+    return op.cast_like(op.EyeLike(square), like)
 
 
 def _interpolation(
@@ -57,7 +67,12 @@ def _interpolation(
 ) -> Tensor:
     """The matrix [out, in] by which the node interpolates one axis, made as an image [1, 1, out, in]."""
     x = node.inputs[0]
-    attributes: dict[str, Any] = {**node.attrs, "extrapolation_value": 0.0, "axes": None, "keep_aspect_ratio_policy": None}
+    attributes: dict[str, Any] = {
+        **node.attrs,
+        "extrapolation_value": 0.0,
+        "axes": None,
+        "keep_aspect_ratio_policy": None,
+    }
     image = op.Unsqueeze(identity_matrix(op, op.size(x, axis), x), [0, 1])
     return op.Squeeze(op.emit("Resize", image, region, scales, sizes, **attributes), [0, 1])
 

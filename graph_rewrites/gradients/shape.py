@@ -75,9 +75,7 @@ def split(op: Emitter, node: Node, *flowing: Tensor | None) -> Sequence[Gradient
     """dx = the gradients of the parts side by side, zeros for parts that have none."""
     x, *sizes = node.inputs
     grads = [*flowing, *[None] * (len(node.outputs) - len(flowing))]
-    parts = [
-        op.zeros_like(part) if grad is None else grad for part, grad in zip(node.outputs, grads, strict=True)
-    ]
+    parts = [op.zeros_like(part) if grad is None else grad for part, grad in zip(node.outputs, grads, strict=True)]
     return [op.declare(op.Concat(*parts, axis=node.attrs["axis"]), x), *[None for _ in sizes]]
 
 

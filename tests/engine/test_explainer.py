@@ -96,7 +96,7 @@ def test_labels_must_fit(efficientnet: Path) -> None:
 
 def test_preprocessing_must_fit(efficientnet: Path) -> None:
     with pytest.raises(UsageError, match="224x224"):
-        Explainer(efficientnet, preprocess="imagenet,size=299x299")
+        Explainer(efficientnet, preprocess="imagenet,size=200x200")
     with pytest.raises(UsageError, match="channels"):
         Explainer(efficientnet, preprocess="raw,channels=GRAY")
 

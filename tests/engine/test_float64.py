@@ -27,7 +27,8 @@ def check(
     def model(dtype: type) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
         feeds = {n: x.astype(dtype) if x.dtype.kind == "f" else x for n, x in zip(names, inputs, strict=True)}
         infos = [
-            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape) for n, x in feeds.items()
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
+            for n, x in feeds.items()
         ]
         results = [f"y{i}" for i in range(outputs)]
         node = helper.make_node(op, names, results, **(attrs or {}))
@@ -155,12 +156,19 @@ def test_gather_and_scatter_elements(axis: int) -> None:
     indices = rng.integers(-70, 70, size=(100, 70, 80))
     check("GatherElements", [x, indices], {"axis": axis})
     for reduction in ("add", "mul", "max", "min"):
-        check("ScatterElements", [x[:9, :5, :3], indices[:9, :5, :3] % 3, x[:9, :5, :3]], {"axis": axis, "reduction": reduction}, opset=18)
+        check(
+            "ScatterElements",
+            [x[:9, :5, :3], indices[:9, :5, :3] % 3, x[:9, :5, :3]],
+            {"axis": axis, "reduction": reduction},
+            opset=18,
+        )
     order = np.argsort(rng.normal(size=(4, 4)), axis=axis)
     check("ScatterElements", [x[0, :4, :4], order, x[1, :4, :4]], {"axis": axis})
 
 
-@pytest.mark.parametrize(("indices", "batch_dims"), [((6, 3), 0), ((2, 5, 1), 1), ((2, 3, 2), 1), ((2, 3, 2), 2), ((2, 3, 6, 1), 2)])
+@pytest.mark.parametrize(
+    ("indices", "batch_dims"), [((6, 3), 0), ((2, 5, 1), 1), ((2, 3, 2), 1), ((2, 3, 2), 2), ((2, 3, 6, 1), 2)]
+)
 def test_gather_and_scatter_nd(indices: tuple[int, ...], batch_dims: int) -> None:
     x = rng.normal(size=(2, 3, 4, 5))
     at = rng.integers(-2, 2, size=indices)

@@ -65,11 +65,9 @@ def test_apply_shows_what_lies_at_each_position(case: tuple[Preprocess, int, int
     assert sample.shape == (3, *preprocess.size)
     rows, columns = positions(*case)
     for axis, (centres, seen) in enumerate([(columns, sample[0]), (rows, sample[1])]):
-        centres_at = np.array(centres, float)
-        wanted = np.interp(np.arange(seen.shape[1 - axis]) + 0.5, centres_at, np.arange(len(centres)))
-        # Half a step of rounding at either of two resizes; at the image's border, averaging looks inwards only.
-        tolerance = 1.01 + 0.5 * (centres_at[1] - centres_at[0] < 1) / (centres_at[1] - centres_at[0]) * 0.5
-        assert np.abs(seen - (wanted[None, :] if axis == 0 else wanted[:, None])).max() <= tolerance
+        wanted = np.interp(np.arange(seen.shape[1 - axis]) + 0.5, np.array(centres, float), np.arange(len(centres)))
+        # Half a pixel of the source is half a step of uint8 here, so rounding alone may make a difference.
+        assert np.abs(seen - (wanted[None, :] if axis == 0 else wanted[:, None])).max() < 0.55
 
 
 @SETTINGS
@@ -85,9 +83,7 @@ def test_to_source_brings_every_place_back(case: tuple[Preprocess, int, int]) ->
         back = preprocess.to_source(sample[channel], (height, width))
         assert back.shape == (height, width)
         assert back.dtype == np.float32
-        error = np.abs(back - place)[inner]
-        steps = max(rows[1] - rows[0], columns[1] - columns[0], 1 / (rows[1] - rows[0]), 1 / (columns[1] - columns[0]))
-        assert not error.size or error.max() <= 1.01 + 0.25 * (steps > 1)
+        assert np.where(inner, np.abs(back - place), 0).max() < 0.55
 
 
 @SETTINGS

@@ -70,8 +70,13 @@ def test_a_large_model_goes_through_a_file(monkeypatch: pytest.MonkeyPatch) -> N
 def test_without_a_runtime_the_error_says_what_to_install() -> None:
     code = "import sys; sys.modules['onnxruntime'] = None; sys.argv = ['onnxplain', 'explain']; "
     result = subprocess.run(
-        [sys.executable, "-c", code + "from onnxplain.cli import main; main()"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code + "from onnxplain.cli import main; main()"],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith("error: ONNX Runtime is not installed; run: pip install 'onnxplain[cpu]'")
+    assert result.stderr.splitlines()[-1].startswith(
+        "error: ONNX Runtime is not installed; run: pip install 'onnxplain[cpu]'"
+    )
     assert len(result.stderr.splitlines()) == 1

@@ -18,7 +18,9 @@ def repeated_tensors(model: onnx.ModelProto) -> list[str]:
     return [n.input[0] for n in gathers if "onnxplain/repeat/Div" in n.input]
 
 
-def assert_k_classes_equal_k_runs(model: onnx.ModelProto, feeds: dict[str, Array], target: Array, **options: object) -> None:
+def assert_k_classes_equal_k_runs(
+    model: onnx.ModelProto, feeds: dict[str, Array], target: Array, **options: object
+) -> None:
     explained = rewrite(model, outputs=ALL, **options)  # type: ignore[arg-type]
     together = explain(explained, feeds, target)
     plain = run(model, feeds)

@@ -58,7 +58,10 @@ def test_the_score_is_the_value_before_the_squashing(name: str) -> None:
     logits = run(classifier(lambda net, x: x), images(model))["result"] if squashed_by else plain
     np.testing.assert_allclose(got["logits"], logits, rtol=1e-5, atol=1e-6)
     order = np.argsort(-logits, axis=1, kind="stable")
-    expected = [[logits[0, 0], logits[0, 4], logits[0, order[0, 0]]], [logits[1, 2], logits[1, 2], logits[1, order[1, 4]]]]
+    expected = [
+        [logits[0, 0], logits[0, 4], logits[0, order[0, 0]]],
+        [logits[1, 2], logits[1, 2], logits[1, order[1, 4]]],
+    ]
     np.testing.assert_allclose(got["score"], expected, rtol=1e-5, atol=1e-6)
     assert got["score"].dtype == np.float32
 

@@ -11,21 +11,33 @@ rng = np.random.default_rng(0)
 
 def conv(sizes: tuple[int, ...], kernel: tuple[int, ...], group: int = 1, bias: bool = True, **attrs: Any) -> Case:
     """A Conv of 2 samples, 2 channels in and 3 out per group."""
-    inputs = [rng.normal(size=(2, 2 * group, *sizes)), rng.normal(size=(3 * group, 2, *kernel)), rng.normal(size=3 * group)]
+    inputs = [
+        rng.normal(size=(2, 2 * group, *sizes)),
+        rng.normal(size=(3 * group, 2, *kernel)),
+        rng.normal(size=3 * group),
+    ]
     opset = attrs.pop("opset", 17)
     return Case("Conv", inputs[: 2 + bias], {"group": group, **attrs}, opset=opset)
 
 
 def transpose(sizes: tuple[int, ...], kernel: tuple[int, ...], group: int = 1, bias: bool = True, **attrs: Any) -> Case:
     """A ConvTranspose of 2 samples, 2 channels in and 3 out per group."""
-    inputs = [rng.normal(size=(2, 2 * group, *sizes)), rng.normal(size=(2 * group, 3, *kernel)), rng.normal(size=3 * group)]
+    inputs = [
+        rng.normal(size=(2, 2 * group, *sizes)),
+        rng.normal(size=(2 * group, 3, *kernel)),
+        rng.normal(size=3 * group),
+    ]
     opset = attrs.pop("opset", 17)
     return Case("ConvTranspose", inputs[: 2 + bias], {"group": group, **attrs}, opset=opset)
 
 
 def depthwise(multiplier: int, **attrs: Any) -> Case:
     """A depthwise Conv of 3 channels."""
-    inputs = [rng.normal(size=(2, 3, 7, 6)), rng.normal(size=(3 * multiplier, 1, 3, 3)), rng.normal(size=3 * multiplier)]
+    inputs = [
+        rng.normal(size=(2, 3, 7, 6)),
+        rng.normal(size=(3 * multiplier, 1, 3, 3)),
+        rng.normal(size=3 * multiplier),
+    ]
     return Case("Conv", inputs, {"group": 3, **attrs}, note=f"depthwise{multiplier}{attrs}")
 
 
@@ -57,7 +69,9 @@ CASES = [
     depthwise(2, pads=[1, 1, 0, 0], strides=[2, 2]),
     depthwise(1, auto_pad="SAME_UPPER", strides=[2, 2]),
     Case("Conv", [rng.normal(size=(2, 2, 5, 5)), rng.normal(size=(3, 2, 3, 3)), rng.normal(size=3)], constant=[1, 2]),
-    Case("Conv", [rng.normal(size=(1, 2, 5, 5)), rng.normal(size=(3, 2, 3, 3))], {"strides": [2, 2]}, note="one sample"),
+    Case(
+        "Conv", [rng.normal(size=(1, 2, 5, 5)), rng.normal(size=(3, 2, 3, 3))], {"strides": [2, 2]}, note="one sample"
+    ),
     *[conv((7, 6), (3, 3), pads=[1, 1, 1, 1], strides=[2, 2], opset=opset) for opset in (18, 22)],
     # ConvTranspose
     transpose((5,), (3,)),

@@ -64,6 +64,10 @@ CASES = [
     *[pool("LpPool", **attrs, opset=18) for attrs in COMMON + DILATED],
     *[Case("GlobalAveragePool", [rng.normal(size=(2, 3, *sizes))]) for sizes in [(5,), (4, 3), (2, 3, 4), (1, 1)]],
     *[Case("GlobalMaxPool", [rng.normal(size=(2, 3, *sizes))]) for sizes in [(5,), (4, 3), (2, 3, 4), (1, 1)]],
-    *[Case("GlobalLpPool", [rng.normal(size=(2, 3, *s))], {"p": p}) for s in [(5,), (4, 3), (2, 3, 4)] for p in (1, 2, 3)],
+    *[
+        Case("GlobalLpPool", [rng.normal(size=(2, 3, *s))], {"p": p})
+        for s in [(5,), (4, 3), (2, 3, 4)]
+        for p in (1, 2, 3)
+    ],
     Case("GlobalLpPool", [rng.normal(size=(2, 3, 4, 4))]),
 ]
