@@ -1,4 +1,4 @@
-"""Operators that onnx's reference evaluator lacks, computes wrongly, or computes too slowly for whole networks.
+"""Convolution and pooling, which onnx's reference evaluator computes wrongly or too slowly for whole networks.
 
 Each class takes the place of the evaluator's own for every opset; attributes arrive with the specification's defaults.
 Found with onnx 1.23, by comparison with ONNX Runtime:
@@ -181,67 +181,6 @@ class GlobalLpPool(OpRun):
         return (total ** x.dtype.type(1 / p),)
 
 
-class Pad(OpRun):
-    def _run(
-        self,
-        x: Array,
-        pads: Array,
-        value: Array | None = None,
-        axes: Array | None = None,
-        mode: str = "constant",
-    ) -> tuple[Array]:
-        widths, crops = [(0, 0)] * x.ndim, [slice(None)] * x.ndim
-        for axis, low, high in zip(range(x.ndim) if axes is None else axes, *np.split(pads, 2), strict=True):
-            crops[axis] = slice(max(-low, 0), x.shape[axis] - max(-high, 0))
-            widths[axis] = max(low, 0), max(high, 0)
-        if mode != "constant":
-            return (np.pad(x[tuple(crops)], widths, mode),)
-        return (np.pad(x[tuple(crops)], widths, constant_values=0 if value is None else value.item()),)
-
-
-def _along(indices: Array, axis: int) -> tuple[Array, ...]:
-    """Coordinates of `indices` where the one along `axis` is given by the values."""
-    grid = list(np.ogrid[tuple(slice(size) for size in indices.shape)])
-    grid[axis] = indices
-    return tuple(grid)
-
-
-REDUCTIONS = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
-
-
-def _scatter(data: Array, at: tuple[Array, ...], updates: Array, reduction: str | None) -> Array:
-    result = data.copy()
-    if reduction in REDUCTIONS:
-        REDUCTIONS[reduction].at(result, at, updates)
-    else:
-        result[at] = updates
-    return result
-
-
-class GatherElements(OpRun):
-    def _run(self, data: Array, indices: Array, axis: int = 0) -> tuple[Array]:
-        return (data[_along(indices, axis)],)
-
-
-class GatherND(OpRun):
-    def _run(self, data: Array, indices: Array, batch_dims: int = 0) -> tuple[Array]:
-        batch = [
-            np.arange(n).reshape(-1, *[1] * (indices.ndim - 2 - i)) for i, n in enumerate(indices.shape[:batch_dims])
-        ]
-        return (data[(*batch, *np.moveaxis(indices, -1, 0))],)
-
-
-class ScatterElements(OpRun):
-    def _run(self, data: Array, indices: Array, updates: Array, axis: int = 0, reduction: str = "none") -> tuple[Array]:
-        return (_scatter(data, _along(indices, axis), updates, reduction),)
-
-
-class ScatterND(OpRun):
-    def _run(self, data: Array, indices: Array, updates: Array, reduction: str = "none") -> tuple[Array]:
-        return (_scatter(data, tuple(np.moveaxis(indices, -1, 0)), updates, reduction),)
-
-
 REPLACEMENTS: list[type[OpRun]] = [
-    *(Conv, ConvTranspose, MaxPool, AveragePool, LpPool, GlobalMaxPool, GlobalLpPool, Pad),
-    *(GatherElements, GatherND, ScatterElements, ScatterND),
+    *(Conv, ConvTranspose, MaxPool, AveragePool, LpPool, GlobalMaxPool, GlobalLpPool),
 ]

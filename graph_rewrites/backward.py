@@ -127,11 +127,11 @@ def tensors_between(nodes: Sequence[gs.Node], start: Iterable[str], end: Iterabl
     for node in nodes:
         if any(tensor.name in reached for tensor in used_tensors(node)):
             reached.update(tensor.name for tensor in node.outputs if tensor.name and is_float(tensor))
-    needed = set(end)
+    needed = reached & set(end)
     for node in reversed(nodes):
         if any(tensor.name in needed for tensor in node.outputs):
-            needed.update(tensor.name for tensor in used_tensors(node) if tensor.name)
-    return reached & needed
+            needed.update(tensor.name for tensor in used_tensors(node) if tensor.name in reached)
+    return needed
 
 
 def used_tensors(node: gs.Node) -> Iterator[Tensor]:

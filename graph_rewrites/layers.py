@@ -146,12 +146,10 @@ def channel_axis(tensor: Tensor) -> int:
             back.append(node.attrs.get("perm") or list(range(len(tensor.shape)))[::-1])
         elif node.op in CONVOLUTIONS | POOLS or node.op not in POINTWISE | {"Concat", "Pad", "Resize"}:
             break
-        source = next(
-            (t for t in node.inputs if value_of(t) is None and t.shape and len(t.shape) == len(tensor.shape)), None
-        )
-        if source is None:
+        alike = [t for t in node.inputs if value_of(t) is None and t.shape and len(t.shape) == len(tensor.shape)]
+        if not alike:
             break
-        tensor = source
+        tensor = next((t for t in alike if t.inputs), alike[0])  # rather computed than a weight
     axis = 1 if tensor.inputs else _input_channel_axis(tensor)
     for perm in reversed(back):
         axis = perm.index(axis)

@@ -105,10 +105,11 @@ def first_rows(op: Emitter, tensor: Tensor, target: Tensor) -> Tensor:
 
 def _data_path(model: Model, score: str) -> set[str]:
     """Names of the tensors, of any dtype, that depend on the inputs and that the score depends on."""
-    return _reach(model.graph.nodes, {tensor.name for tensor in model.inputs}) & _ancestors(model.graph.nodes, score)
+    return reach(model.graph.nodes, {tensor.name for tensor in model.inputs}) & _ancestors(model.graph.nodes, score)
 
 
-def _reach(nodes: Sequence[gs.Node], start: set[str]) -> set[str]:
+def reach(nodes: Sequence[gs.Node], start: set[str]) -> set[str]:
+    """Names of the tensors, of any dtype, that depend on `start`, and `start` itself."""
     reached = set(start)
     for node in nodes:
         if any(tensor.name in reached for tensor in used_tensors(node)):
@@ -128,7 +129,7 @@ def _descendants(model: Model, tensors: Sequence[Tensor], path: set[str]) -> set
     """Names of the tensors that will hold repeated rows: on the path after `tensors`, and whatever hangs on those."""
     starts = {tensor.name for tensor in tensors}
     direct = {t.name for tensor in tensors for node in tensor.outputs if _is_on(node, path) for t in node.outputs}
-    return _reach(model.graph.nodes, direct) - starts
+    return reach(model.graph.nodes, direct) - starts
 
 
 def _is_on(node: gs.Node, path: set[str]) -> bool:

@@ -18,7 +18,7 @@ from .maps import CAM_METHODS, heatmap
 from .metadata import add_metadata, read_metadata
 from .model_file import Model, ModelSource, read, write
 from .publish import Publisher, prune
-from .repeat import apply_repeat, find_repeat, first_rows
+from .repeat import apply_repeat, find_repeat, first_rows, reach
 from .score import as_matrix, class_score, find_logits
 
 FLOAT32 = gs.Variable("float32", np.dtype(np.float32))
@@ -194,7 +194,7 @@ def _image_input(model: Model, layer: str) -> Tensor:
     """The input that the layer is a coarser grid of: the first of the layer's rank that leads to it."""
     tensors = model.graph.tensors()
     for tensor in model.inputs:
-        leads = tensors_between(model.graph.nodes, [tensor.name], [layer])
+        leads = layer in reach(model.graph.nodes, {tensor.name})
         if leads and tensor.shape is not None and len(tensor.shape) == len(tensors[layer].shape):
             return tensor
     raise OnnxplainError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import onnx
 from onnx import shape_inference
 
@@ -14,46 +16,54 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model with types and shapes inferred; nodes stay as they are.
 
     Inference runs on a stand-in in which some nodes are replaced: normalisations for which onnx has no rule, by an
-    Identity; pooling in ceil mode whose last window would lie wholly in the padding at the end, by floor mode. The
-    specification drops such a window ("sliding windows that would start in the right padded region are ignored"), and
-    so does ONNX Runtime; onnx's inference counts it.
+    Identity; pooling in ceil mode whose last window would start past the input, by one with larger windows. The specification drops such a window ("sliding windows that would start in the right padded region are
+    ignored"), and so does ONNX Runtime; onnx's inference counts it.
     """
     stand_in = onnx.ModelProto()
     stand_in.CopyFrom(proto)
     for node in stand_in.graph.node:
         if node.op_type in SHAPED_LIKE_INPUT and not node.domain:
             node.CopyFrom(onnx.helper.make_node("Identity", node.input[:1], node.output))
-    while True:
-        inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
-        overcounted = _overcounted_pools(inferred.graph)
-        if not overcounted:
-            break
-        for i in overcounted:
+    inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
+    corrected: set[int] = set()
+    while wrong := {i: kernel for i, kernel in _overcounted_pools(inferred.graph).items() if i not in corrected}:
+        for i, kernel in wrong.items():
             node = stand_in.graph.node[i]
-            kept = [attribute for attribute in node.attribute if attribute.name != "ceil_mode"]
+            kept = [attribute for attribute in node.attribute if attribute.name not in ("kernel_shape", "dilations")]
             del node.attribute[:]
-            node.attribute.extend(kept)
+            node.attribute.extend([*kept, onnx.helper.make_attribute("kernel_shape", kernel)])
+            _forget_shapes(stand_in.graph, node.output)
+        corrected |= set(wrong)
+        inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
     del inferred.graph.node[:]
     inferred.graph.node.extend(proto.graph.node)
     return inferred
 
 
-def _overcounted_pools(graph: onnx.GraphProto) -> list[int]:
-    """Indices of the pooling nodes in ceil mode whose inferred size counts a window that starts past the input."""
+def _overcounted_pools(graph: onnx.GraphProto) -> dict[int, list[int]]:
+    """Pooling nodes in ceil mode whose inferred size counts a window past the input, and a kernel whose does not."""
     values = (*graph.value_info, *graph.input, *graph.output)
     sizes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
-    found = []
+    found = {}
     for i, node in enumerate(graph.node):
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         x, y = sizes.get(node.input[0] if node.input else "", []), sizes.get(node.output[0] if node.output else "", [])
         if node.op_type not in POOLS or not attributes.get("ceil_mode") or len(x) != len(y):
             continue
         spatial = len(x) - 2
-        begins = (attributes.get("pads") or [0] * 2 * spatial)[:spatial]
-        strides = attributes.get("strides") or [1] * spatial
-        if any(
-            size and (count - 1) * stride >= size + begin
-            for size, count, stride, begin in zip(x[2:], y[2:], strides, begins, strict=True)
-        ):
-            found.append(i)
+        pads = list(attributes.get("pads") or [0] * 2 * spatial)
+        strides, dilations = (attributes.get(name) or [1] * spatial for name in ("strides", "dilations"))
+        kernel = [(k - 1) * dilation + 1 for k, dilation in zip(attributes["kernel_shape"], dilations, strict=True)]
+        for axis, (size, count) in enumerate(zip(x[2:], y[2:], strict=True)):
+            if size and (count - 1) * strides[axis] >= size + pads[axis]:
+                kernel[axis] = size + pads[axis] + pads[spatial + axis] - (count - 2) * strides[axis]
+                found[i] = kernel
     return found
+
+
+def _forget_shapes(graph: onnx.GraphProto, names: Iterable[str]) -> None:
+    """Drops what the file says of some tensors' sizes."""
+    for value in (*graph.value_info, *graph.output):
+        if value.name in names:
+            for dim in value.type.tensor_type.shape.dim:
+                dim.Clear()

@@ -114,7 +114,9 @@ def scatter_elements(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     x, indices, updates = node.inputs
     axis = node.attrs["axis"]
     return [
-        grad if _adds(node) else lambda: op.declare(op.ScatterElements(grad, indices, op.zeros_like(updates), axis=axis), x),
+        grad
+        if _adds(node)
+        else lambda: op.declare(op.ScatterElements(grad, indices, op.zeros_like(updates), axis=axis), x),
         None,
         lambda: op.declare(op.GatherElements(grad, indices, axis=axis), updates),
     ]

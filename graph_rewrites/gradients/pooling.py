@@ -88,21 +88,8 @@ def global_lp_pool(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
 def box_windows(op: Emitter, node: Node, grad: Tensor) -> tuple[Windows, Tensor]:
     """The windows of a pooling node, and the weight [1, 1, *kernel] of ones that sums over them."""
     kernel = np.array(node.attrs["kernel_shape"])
-    correct_ceil_mode(node, grad)
     windows = windows_of(op, node, node.inputs[0], node.outputs[0], kernel)
     return windows, op.constant(np.ones((1, 1, *kernel), zero(grad).dtype))
-
-
-def correct_ceil_mode(node: Node, grad: Tensor) -> None:
-    """Corrects inferred sizes: a window that would start in the padding at the end is no window (onnx counts it)."""
-    (x,), (y, *_) = node.inputs, node.outputs
-    if not node.attrs.get("ceil_mode") or not is_static(x) or not is_static(y):
-        return
-    axes = len(spatial(x))
-    strides, pads = node.attrs.get("strides") or [1] * axes, node.attrs.get("pads") or [0] * axes
-    room = [size + pad for size, pad in zip(x.shape[2:], pads, strict=False)]
-    counts = [min(n, -(-r // s)) for n, r, s in zip(y.shape[2:], room, strides, strict=True)]
-    y.shape = grad.shape = [*y.shape[:2], *counts]
 
 
 def spread_box(op: Emitter, values: Tensor, box: Tensor, x: Tensor, windows: Windows) -> Tensor:

@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import helper
 from onnxplain.engine.float64 import Float64Session
+from onnxplain.engine.float64_movement import MOVEMENT
 from onnxplain.engine.float64_operators import REPLACEMENTS
 
 rng = np.random.default_rng(0)
@@ -178,7 +179,16 @@ def test_gather_and_scatter_nd(indices: tuple[int, ...], batch_dims: int) -> Non
         check("ScatterND", [x, at, updates], {"reduction": reduction}, opset=18)
 
 
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge", "wrap"])
+def test_pad(mode: str) -> None:
+    x = rng.normal(size=(4, 5, 3))
+    check("Pad", [x, np.array([1, 0, 2, 0, 3, 1])], {"mode": mode})
+    check("Pad", [x, np.array([1, 2, 3, 0]), np.array(0.5), np.array([-2, 0])], {"mode": mode})
+    if mode == "constant":
+        check("Pad", [x, np.array([-1, 2, 0, 1, -3, -1]), np.array(0.5)], {"mode": mode})
+
+
 def test_every_replacement_is_tested() -> None:
     tested = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalLpPool"}
-    tested |= {"GatherElements", "ScatterElements", "GatherND", "ScatterND"}
-    assert {operator.__name__ for operator in REPLACEMENTS} == tested
+    tested |= {"GatherElements", "ScatterElements", "GatherND", "ScatterND", "Pad"}
+    assert {operator.__name__ for operator in [*REPLACEMENTS, *MOVEMENT]} == tested

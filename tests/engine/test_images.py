@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import glob
 import os
 import struct
 import zlib
@@ -10,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import imagesize
 import numpy as np
 import pytest
-from onnxplain.engine import images
 from onnxplain.engine.images import as_image, atomic_write_bytes, find_images, read_image, write_image
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 
@@ -168,9 +169,9 @@ def test_damaged_exif_leaves_the_picture_as_stored(tmp_path: Path, exif: bytes) 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp"])
 def test_transparency_is_laid_over_white_and_turned(tmp_path: Path, suffix: str) -> None:
-    rgba = np.array([[(200, 100, 50, 128), (200, 100, 50, 0), (200, 100, 50, 255)]], np.uint8)
-    # 200 * 128/255 + 255 * 127/255 = 227.4, and so on
-    row = [(227, 177, 152), (255, 255, 255), (200, 100, 50)]
+    rgba = np.array([[(200, 100, 50, alpha) for alpha in (128, 60, 0, 255)]], np.uint8)
+    # 200 * 128/255 + 255 * 127/255 = 227.4, 50 * 60/255 + 255 * 195/255 = 206.8, and so on
+    row = [(227, 177, 152), (242, 219, 207), (255, 255, 255), (200, 100, 50)]
     data = encode(suffix, rgba)
     np.testing.assert_array_equal(read_image(put(tmp_path, "x", data)), [row])
     turned = read_image(put(tmp_path, "y", with_exif(suffix, data, exif_block(6))))
@@ -178,8 +179,8 @@ def test_transparency_is_laid_over_white_and_turned(tmp_path: Path, suffix: str)
 
 
 def test_grey_becomes_three_channels(tmp_path: Path) -> None:
-    write_image(tmp_path / "grey.png", np.array([[0, 7, 255]], np.uint8))
-    assert images.imagesize.get(str(tmp_path / "grey.png")) == (3, 1)
+    write_image(tmp_path / "grey.png", np.array([[0, 7, 255]]).astype(np.uint8))
+    assert imagesize.get(str(tmp_path / "grey.png")) == (3, 1)
     np.testing.assert_array_equal(read_image(tmp_path / "grey.png"), [[[0] * 3, [7] * 3, [255] * 3]])
 
 
@@ -256,6 +257,12 @@ def test_a_jpeg_may_be_followed_by_other_data(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(put(tmp_path, "more", data + b"\0\0ftypmp42\xff\xda" * 9)), whole)
 
 
+@pytest.mark.parametrize("data", [encode(".jpg", PATCHES), tiff(1, PATCHES)], ids=["jpeg", "tiff"])
+def test_the_orientation_of_a_preview_is_not_the_images(tmp_path: Path, data: bytes) -> None:
+    preview = with_exif(".jpg", encode(".jpg", PATCHES), exif_block(6))
+    assert read_image(put(tmp_path, "x", data + preview)).shape == PATCHES.shape
+
+
 @pytest.mark.parametrize("suffix", [".webp", ".bmp", ".tiff", ".png"])
 def test_damaged_data_is_refused(tmp_path: Path, suffix: str) -> None:
     data = encode(suffix, np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
@@ -297,7 +304,7 @@ def test_a_header_imagesize_cannot_read_is_checked_after_decoding(
             raise error
         return -1, -1
 
-    monkeypatch.setattr(images.imagesize, "get", get)
+    monkeypatch.setattr(imagesize, "get", get)
     path = put(tmp_path, "x", encode(".png", FOUR))
     np.testing.assert_array_equal(read_image(path), FOUR)
     assert "2 x 2 pixels" in refusal(path, max_pixels=3)
@@ -366,6 +373,12 @@ def test_find_images_in_folders_patterns_and_files(tmp_path: Path) -> None:
     assert names(tmp_path / "raw.bin") == ["raw.bin"]
     assert names(tmp_path / "b.png", tmp_path / "sub" / ".." / "b.png", tmp_path) == names(tmp_path / "b.png", tmp_path)
     assert find_images(str(tmp_path / "b.png")) == [tmp_path / "b.png"]
+
+
+def test_find_images_sorts_what_the_file_system_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [str(put(tmp_path, name, b"x")) for name in ("b.png", "c.png", "a.png")]
+    monkeypatch.setattr(glob, "glob", lambda *_, **__: files)
+    assert [path.name for path in find_images([tmp_path])] == ["a.png", "b.png", "c.png"]
 
 
 def test_find_images_takes_names_before_patterns(tmp_path: Path) -> None:

@@ -223,6 +223,7 @@ def test_apply_refuses_what_is_no_rgb_image() -> None:
         ({"size": [224, 224]}, "size must be"),
         ({"size": (9, 9), "fit": "crop", "resize": 9.5}, "resize must be"),
         ({"size": (9, 9), "fit": "crop", "resize": 8}, "resize 8 is less than"),
+        ({"size": (9, 12), "fit": "crop", "resize": 10}, "resize 10 is less than"),
         ({"size": (9, 9), "resize": 10}, "resize 10 is for fit crop"),
         ({"fit": "crop"}, "fit crop needs a size"),
         ({"scale": 0}, "must not be zero"),

@@ -100,5 +100,6 @@ def test_overlay_refuses_what_does_not_fit() -> None:
     for alpha in (-0.1, 1.1, float("nan")):
         with pytest.raises(UsageError, match="alpha"):
             overlay(IMAGE, np.zeros((3, 4)), alpha)
+    fractions: Any = IMAGE / 255
     with pytest.raises(UsageError, match=r"float64 \[3, 4, 3\]"):
-        overlay(IMAGE / 255, np.zeros((3, 4)))
+        overlay(fractions, np.zeros((3, 4)))

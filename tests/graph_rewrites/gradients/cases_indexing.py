@@ -18,7 +18,12 @@ CASES = [
     Case("Slice", [X, ints(1), ints(3), ints(1), ints(1)], note="run-time arguments"),
     Case("Slice", [X, ints(1), ints(3), ints(1), None], constant=[1, 2, 3], note="no steps"),
     *[
-        Case("Slice", [X, ints(start), ints(end), ints(2), ints(step)], constant=[1, 2, 3, 4], note=f"{start}:{end}:{step}")
+        Case(
+            "Slice",
+            [X, ints(start), ints(end), ints(2), ints(step)],
+            constant=[1, 2, 3, 4],
+            note=f"{start}:{end}:{step}",
+        )
         for start, end, step in [(1, 5, 2), (1, 4, 3), (4, 0, -1), (-2, -100, -3), (3, 4, 5), (0, 5, 4)]
     ],
     Case("Slice", [X, ints(2, -1), ints(0, -100), ints(1, 2), ints(-1, -2)], constant=[1, 2, 3, 4], note="two axes"),
@@ -42,7 +47,9 @@ CASES = [
         Case("ScatterElements", [X, np.array([[[4, 0, -3]]]), X[:1, :1, :3]], {"axis": 2, **attrs}, opset=opset)
         for opset, attrs in [(17, {}), (18, {"reduction": "add"})]
     ],
-    Case("ScatterElements", [X, np.array([[[1], [1]]]), X[:1, :2, :1]], {"axis": 0, "reduction": "add"}, note="repeated"),
+    Case(
+        "ScatterElements", [X, np.array([[[1], [1]]]), X[:1, :2, :1]], {"axis": 0, "reduction": "add"}, note="repeated"
+    ),
     *[
         Case("ScatterND", [X, np.array([[2], [0]]), X[:2]], attrs, opset=opset)
         for opset, attrs in [(17, {}), (18, {"reduction": "add"})]

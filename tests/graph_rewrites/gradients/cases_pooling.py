@@ -20,8 +20,8 @@ def pool(
     return Case(op, [x], attrs, opset=opset, outputs=outputs, no_runtime=no_runtime, note=note)
 
 
-# A window that would start in the padding at the end is none, yet onnx's shape inference counts it.
-LATE = "the declared output is the one onnx infers, one window too large"
+# A window that would start in the padding at the end is none, yet onnx's own inference and checker count it.
+LATE = "onnx's checker wants an output that is one window too large"
 SAME = ("SAME_UPPER", "SAME_LOWER", "VALID")
 # ONNX Runtime's pools forget dilations when they compute SAME padding.
 COMMON: list[dict[str, Any]] = [

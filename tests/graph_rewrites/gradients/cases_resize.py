@@ -9,13 +9,9 @@ rng = np.random.default_rng(5)
 X = rng.normal(size=(1, 2, 5, 4))
 UP = np.array([1, 1, 1.6, 2], np.float32)
 DOWN = np.array([1, 1, 0.6, 0.5], np.float32)
+OFF = np.array([1, 1, 0.7, 0.5], np.float32)
 MODES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
 EMPTY = np.zeros(0, np.float32)
-
-
-def policy(name: str) -> dict[str, object]:
-    """Attributes that keep the aspect ratio of the last two axes."""
-    return {"mode": "linear", "axes": [2, 3], "keep_aspect_ratio_policy": name}
 
 
 def resize(scales: np.ndarray, note: str = "", opset: int = 17, **attributes: object) -> Case:
@@ -31,7 +27,8 @@ CASES = [
         for c in MODES
     ],
     *[resize(s, mode="nearest", coordinate_transformation_mode=c) for s in (UP, DOWN) for c in MODES],
-    *[resize(s, nearest_mode=m) for s in (UP, DOWN) for m in ("round_prefer_ceil", "floor", "ceil")],
+    # Scales whose float32 coordinates stay off whole numbers, where the runtimes round differently.
+    *[resize(s, nearest_mode=m) for s in (UP, OFF) for m in ("round_prefer_ceil", "floor", "ceil")],
     *[resize(s, mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1) for s in (UP, DOWN)],
     resize(DOWN, mode="linear", opset=18, antialias=1),
     resize(DOWN, mode="cubic", opset=18, antialias=1),
@@ -59,11 +56,7 @@ CASES = [
     Case("Resize", [X, EMPTY, EMPTY, ints(1, 2, 7, 3)], {"mode": "linear"}, constant=[1, 2, 3], note="empty constants"),
     Case("Resize", [X, None, UP[2:]], {"mode": "linear", "axes": [2, 3]}, constant=[2], opset=18, note="scaled axes"),
     Case("Resize", [X, None, UP[2:][::-1]], {"axes": [3, 2]}, constant=[2], opset=18, note="axes, last first"),
-    Case("Resize", [X, None, UP[3:]], {"mode": "linear", "axes": [-1]}, constant=[2], opset=18, note="one axis"),
-    *[
-        Case("Resize", [X, None, None, ints(*size)], policy(p), constant=[3], opset=18, note=f"{p} {size}")
-        for p, size in [("not_larger", (10, 12)), ("not_smaller", (5, 8))]
-    ],
+    Case("Resize", [X, None, UP[3:]], {"mode": "linear", "axes": [3]}, constant=[2], opset=18, note="one axis"),
     *[
         Case(
             "Resize",
@@ -75,7 +68,12 @@ CASES = [
         for mode in ("nearest", "linear", "cubic")
     ],
     *[
-        Case("Resize", [rng.normal(size=(1, 2, *size)), None, np.array([1, 1, *s], np.float32)], {"mode": m}, constant=[2])
+        Case(
+            "Resize",
+            [rng.normal(size=(1, 2, *size)), None, np.array([1, 1, *s], np.float32)],
+            {"mode": m},
+            constant=[2],
+        )
         for size, s in [((1, 4), (3, 1)), ((6, 1), (0.5, 2))]
         for m in ("nearest", "linear", "cubic")
     ],
