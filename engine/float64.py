@@ -24,7 +24,9 @@ class Float64Session:
         """Returns the named outputs (all for None)."""
         names = tuple(output.name for output in self._model.graph.output) if outputs is None else tuple(outputs)
         if names not in self._evaluators:
-            self._evaluators[names] = ReferenceEvaluator(_only(self._model, names), new_ops=[*REPLACEMENTS, *MOVEMENT, *FUNCTIONS])
+            self._evaluators[names] = ReferenceEvaluator(
+                _only(self._model, names), new_ops=[*REPLACEMENTS, *MOVEMENT, *FUNCTIONS]
+            )
         return [np.asarray(value) for value in self._evaluators[names].run(list(names), feeds)]
 
 

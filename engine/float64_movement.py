@@ -1,6 +1,14 @@
-"""Padding, gathering and scattering, which onnx's reference evaluator computes wrongly or element by element.
+"""Padding, gathering, scattering and resizing, which onnx's reference evaluator computes wrongly or element by element.
 
-PLACEHOLDER
+Found with onnx 1.23, by comparison with ONNX Runtime:
+
+    Pad                           refuses negative pads
+    GatherElements                refuses indices that are smaller than the data off the axis; wrong or refused past 64
+                                  elements along the axis
+    GatherND, ScatterElements,    a Python loop over elements
+    ScatterND
+    Resize                        refuses negative axes; align_corners and tf_crop_and_resize place the corners by
+                                  size * scale where that is no whole number, not by the output's size
 """
 
 from __future__ import annotations
@@ -9,8 +17,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_resize import Resize as ReferenceResize
 
-Array: TypeAlias = np.ndarray[Any, Any]
+Array: TypeAlias = Any  # an ndarray; numpy's stubs do not follow starred indices
 
 
 class Pad(OpRun):
@@ -73,4 +82,18 @@ class ScatterND(OpRun):
         return (_scatter(data, tuple(np.moveaxis(indices, -1, 0)), updates, reduction),)
 
 
-MOVEMENT: list[type[OpRun]] = [Pad, GatherElements, GatherND, ScatterElements, ScatterND]
+class Resize(ReferenceResize):
+    def _run(  # type: ignore[override]  # what is passed on needs no names
+        self, x: Array, roi: Array | None = None, scales: Array | None = None, sizes: Array | None = None, **attrs: Any
+    ) -> tuple[Array]:
+        scales, sizes = (None if v is None or v.size == 0 else v for v in (scales, sizes))
+        if attrs["axes"] is not None:
+            attrs["axes"] = [axis % x.ndim for axis in attrs["axes"]]
+        if scales is not None and attrs["coordinate_transformation_mode"] in ("align_corners", "tf_crop_and_resize"):
+            axes = range(x.ndim) if attrs["axes"] is None else attrs["axes"]
+            sizes = [int(x.shape[axis] * scale) for axis, scale in zip(axes, scales, strict=True)]
+            scales = None
+        return tuple(super()._run(x, roi, scales, sizes, **attrs))
+
+
+MOVEMENT: list[type[OpRun]] = [Pad, GatherElements, GatherND, ScatterElements, ScatterND, Resize]

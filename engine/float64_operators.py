@@ -3,13 +3,12 @@
 Each class takes the place of the evaluator's own for every opset; attributes arrive with the specification's defaults.
 Found with onnx 1.23, by comparison with ONNX Runtime:
 
-    Conv, ConvTranspose, MaxPool, AveragePool   minutes for one 224 x 224 image; ConvTranspose wrong for groups, and for
-                                                `output_shape` together with `pads`
-    LpPool                                      wrong wherever a window reaches into the padding
-    GlobalMaxPool                               wrong unless there are exactly two spatial axes
-    GlobalLpPool                                missing
-    GatherElements                              wrong or refused past 64 elements along the axis
-    GatherND, ScatterElements, ScatterND        a Python loop over elements
+    Conv, AveragePool     right, but a loop over positions: several times slower here, far more in older versions
+    ConvTranspose         refuses groups, and `output_shape` without `auto_pad`; a loop over channels
+    MaxPool               wrong sizes under SAME padding; wrong Indices without padding
+    LpPool                wrong where ceil_mode cuts a window at the border
+    GlobalMaxPool         wrong unless there are exactly two spatial axes
+    GlobalLpPool          missing
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from onnx.reference.op_run import OpRun
 
-Array: TypeAlias = np.ndarray[Any, Any]
+Array: TypeAlias = Any  # an ndarray; numpy's stubs do not follow starred indices
 Ints: TypeAlias = Sequence[int]
 
 

@@ -139,8 +139,8 @@ class Emitter:
     def join(self, *vectors: Operand) -> Tensor:
         """The vectors one after the other: a constant where all of them are known."""
         tensors = [self.tensor(vector) for vector in vectors]
-        values = [value_of(tensor) for tensor in tensors]
-        if any(value is None for value in values):
+        values = [value for value in map(value_of, tensors) if value is not None]
+        if len(values) < len(tensors):
             return self.emit("Concat", *tensors, axis=0)
         return self.constant(np.concatenate(values))
 
@@ -199,10 +199,14 @@ class Emitter:
         """Sets dtype and shape of the node's outputs by the operator's own inference function."""
         inputs = [tensor for tensor in node.inputs if tensor.name]
         types = {tensor.name: type_proto(tensor) for tensor in inputs}
-        data = {t.name: numpy_helper.from_array(value_of(t), t.name) for t in inputs if isinstance(t, gs.Constant)}
+        constants = [tensor for tensor in inputs if isinstance(tensor, gs.Constant)]
+        data = {t.name: numpy_helper.from_array(np.asarray(t.values), t.name) for t in constants}
+        specification = schema(node.op, self.model.opset)
+        if specification is None:
+            raise OnnxplainError(f"operator {node.op} does not exist at opset {self.model.opset}; emit another")
         try:
             inferred = shape_inference.infer_node_outputs(
-                schema(node.op, self.model.opset),
+                specification,
                 OnnxExporter.export_node(node),
                 types,
                 data,

@@ -23,7 +23,8 @@ class Body:
 def has_function_body(node: gs.Node, opset: int) -> bool:
     """Whether the operator's specification defines it by other operators."""
     specification = schema(node.op, opset, node.domain or "")
-    return specification is not None and (specification.has_function or specification.has_context_dependent_function)
+    names = ("has_function", "has_context_dependent_function")  # onnx's type stubs do not know them
+    return any(getattr(specification, name, False) for name in names)
 
 
 def function_body(op: Emitter, node: gs.Node) -> Body | None:

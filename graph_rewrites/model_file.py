@@ -126,13 +126,14 @@ def write(model: Model) -> onnx.ModelProto:
     graph.value_info.extend(
         OnnxExporter.export_value_info_proto(t, False) for t in described if t is not None and t.dtype
     )
-    for protos, tensors in ((graph.input, model.inputs), (graph.output, model.graph.outputs)):
-        listed = {value.name for value in protos}
-        protos.extend(OnnxExporter.export_value_info_proto(t, True) for t in tensors if t.name not in listed)
     lifted = set(model.weights) - model.overridable
+    declared = {value.name: value for value in (*graph.input, *graph.output)}
     inputs = [value for value in graph.input if value.name not in lifted]
-    del graph.input[:]
-    graph.input.extend(inputs)
+    inputs += [OnnxExporter.export_value_info_proto(t, True) for t in model.inputs if t.name not in declared]
+    outputs = [declared.get(t.name) or OnnxExporter.export_value_info_proto(t, True) for t in model.graph.outputs]
+    for values, kept in ((graph.input, inputs), (graph.output, outputs)):
+        del values[:]
+        values.extend(kept)
     for tensor in model.weights.values():
         restored = graph.initializer.add()
         restored.CopyFrom(tensor)
@@ -276,7 +277,8 @@ def _name_batch(graph: onnx.GraphProto) -> None:
 def _node_proto(node: gs.Node, source: onnx.NodeProto | None) -> onnx.NodeProto:
     """A node's protobuf: the one that was read, under the present tensor names, or a new one."""
     if source is None or any(isinstance(value, gs.Graph) for value in node.attrs.values()):
-        return OnnxExporter.export_node(node)
+        exported: onnx.NodeProto = OnnxExporter.export_node(node)
+        return exported
     proto = onnx.NodeProto()
     proto.CopyFrom(source)
     proto.input[:] = [tensor.name for tensor in node.inputs]

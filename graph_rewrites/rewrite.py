@@ -88,14 +88,14 @@ def rewrite(
     repeat = find_repeat(work, chosen_names, logits.tensor.name)
     target = publish.input("target", np.dtype(np.int64), [image.shape[0], "targets" if repeat else 1])
     repeated = apply_repeat(op, repeat, logits.tensor.name, target) if repeat else {}
-    scores = class_score(op, as_matrix(op, logits.tensor), target)
+    scores = class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), target)
     rows = {name: repeated.get(name, tensor) for name, tensor in zip(chosen_names, chosen, strict=True)}
-    ones = op.declare(op.Expand(np.ones((), scores.dtype), op.Shape(scores)), scores)
+    ones = op.declare(op.Expand(np.ones((), np.float32), op.Shape(scores)), scores)
     grads = sweep(op, list(work.graph.nodes), {scores.name: ones}, [t.name for t in rows.values()], table)
     _require_applied(table, work.name, logits.output, chosen_names)
 
     if "score" in wanted:
-        publish.output("score", op.cast_like(op.Reshape(scores, op.shape(target)), FLOAT32), target.shape)
+        publish.output("score", op.Reshape(scores, op.shape(target)), target.shape)
     if "logits" in wanted and logits.is_output:
         publish.names["logits"] = logits.output
     elif "logits" in wanted:

@@ -16,8 +16,9 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model with types and shapes inferred; nodes stay as they are.
 
     Inference runs on a stand-in in which some nodes are replaced: normalisations for which onnx has no rule, by an
-    Identity; pooling in ceil mode whose last window would start past the input, by one with larger windows. The specification drops such a window ("sliding windows that would start in the right padded region are
-    ignored"), and so does ONNX Runtime; onnx's inference counts it.
+    Identity; pooling in ceil mode whose last window would start past the input, by one with larger windows. The
+    specification drops such a window ("sliding windows that would start in the right padded region are ignored"), and
+    so does ONNX Runtime; onnx's inference counts it.
     """
     stand_in = onnx.ModelProto()
     stand_in.CopyFrom(proto)

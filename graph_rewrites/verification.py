@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from .backward import GRADIENTS, Rules, key_of, sweep, tensors_between
+from .backward import GRADIENTS, Rules, key_of, sweep, tensors_between, used_tensors
 from .emit import Emitter, Tensor, schema
 from .expand import has_function_body
 from .model_file import ModelSource, read, write
@@ -22,7 +22,7 @@ TYPE_ATTRIBUTES = {"to", "dtype", "stash_type"}
 def as_float64(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of `model` in which every float tensor is float64.
 
-    Operands that the specification holds to float32 (the scales of Resize) stay as they are.
+    Operands that the specification holds to float32 (the scales of Resize) are cast back for their node.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -36,7 +36,9 @@ def coverage(model: ModelSource, start: str, end: str) -> list[tuple[str, int, s
     work = read(model)
     path = tensors_between(work.graph.nodes, [start], [end])
     nodes = [
-        n for n in work.graph.nodes if any(t.name in path for t in n.outputs) and any(t.name in path for t in n.inputs)
+        node
+        for node in work.graph.nodes
+        if any(t.name in path for t in node.outputs) and any(t.name in path for t in used_tensors(node))
     ]
     counts = Counter(key_of(node) for node in nodes)
     by_body = {key_of(node) for node in nodes if has_function_body(node, work.opset)}
@@ -85,36 +87,44 @@ def _or_zeros(op: Emitter, grad: Tensor | None, like: Tensor) -> Tensor:
 
 
 def _convert(graph: onnx.GraphProto, opset: int) -> None:
-    fixed = {name for node in graph.node for name in _float32_operands(node, opset)}
     for tensor in graph.initializer:
-        if tensor.name not in fixed:
-            _widen(tensor)
+        _widen(tensor)
     del graph.value_info[:]
     for value in (*graph.input, *graph.output):
-        if value.name not in fixed and value.type.tensor_type.elem_type in NARROW:
+        if value.type.tensor_type.elem_type in NARROW:
             value.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    nodes = []
     for node in graph.node:
+        if node.op_type == "ConstantOfShape" and not node.attribute:  # float32 by default
+            node.attribute.append(onnx.helper.make_attribute("value", numpy_helper.from_array(np.zeros(1))))
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 _convert(attribute.g, opset)
-            elif attribute.HasField("t") and not set(node.output) & fixed:
+            elif attribute.HasField("t"):
                 _widen(attribute.t)
             elif attribute.name in TYPE_ATTRIBUTES and attribute.i in NARROW:
                 attribute.i = onnx.TensorProto.DOUBLE
             elif node.op_type == "Constant" and attribute.name in ("value_float", "value_floats"):
                 values = numpy_helper.from_array(np.array(onnx.helper.get_attribute_value(attribute), np.float64))
                 attribute.CopyFrom(onnx.helper.make_attribute("value", values))
+        for index in _float32_operands(node, opset):
+            narrow = f"{node.output[0]}/float32/{index}"
+            nodes.append(onnx.helper.make_node("Cast", [node.input[index]], [narrow], to=onnx.TensorProto.FLOAT))
+            node.input[index] = narrow
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
-def _float32_operands(node: onnx.NodeProto, opset: int) -> list[str]:
+def _float32_operands(node: onnx.NodeProto, opset: int) -> list[int]:
+    """Indices of the inputs that may be float32 but not float64."""
     specification = schema(node.op_type, opset, node.domain)
     if specification is None:
         return []
-    types = [formal.types for formal in specification.inputs]
     return [
-        name
-        for name, allowed in zip(node.input, types, strict=False)
-        if name and "tensor(float)" in allowed and "tensor(double)" not in allowed
+        index
+        for index, (name, formal) in enumerate(zip(node.input, specification.inputs, strict=False))
+        if name and "tensor(float)" in formal.types and "tensor(double)" not in formal.types
     ]
 
 

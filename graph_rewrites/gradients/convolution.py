@@ -1,7 +1,7 @@
 """Convolution and transposed convolution, along any number of spatial axes.
 
-Both slide windows over a wide tensor (the input of Conv, the output of ConvTranspose), one window per position of a narrow
-one, and each is the adjoint of the other:
+Both slide windows over a wide tensor (the input of Conv, the output of ConvTranspose), one window per position of a
+narrow one, and each is the adjoint of the other:
 
     narrow[o] = sum_k weight[k] * wide[o * stride + k * dilation - begin]
 """
@@ -127,8 +127,8 @@ def weight_gradient(
 ) -> Tensor:
     """The gradient of a convolution's weight [M, C / group, ...]: dw[m, c, k] = sum narrow[m, o] wide[c, o*s + k*d].
 
-    A convolution over the batch: channels and batch change places, strides and dilations too. The channels of a group are
-    gathered in front, [C / group, group * N, ...], so that the new groups are the old ones.
+    A convolution over the batch: channels and batch change places, strides and dilations too. The channels of a group
+    are gathered in front, [C / group, group * N, ...], so that the new groups are the old ones.
     """
     swapped = Windows(windows.dilations, windows.strides, windows.begin, windows.end)
     axes = spatial(weight)

@@ -1,7 +1,7 @@
 """Operators that pick elements of their input, or write into a copy of it.
 
-Any pure movement of data is y = x.flat[i] with i = the operator applied to the positions of x, so dx scatters g to i and
-adds up. Plain forms are used where they exist.
+Any pure movement of data is y = x.flat[i] with i = the operator applied to the positions of x, so dx scatters g to i
+and adds up. Plain forms are used where they exist.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ def pad(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = what g holds inside the padding; what was copied into it by the other modes is added back."""
     x, _, value, _ = (*node.inputs, None, None)[:4]
     begin, end = _full_pads(op, node)
-    rest = [None] * (len(node.inputs) - 1)
+    rest: list[Gradient] = [None] * (len(node.inputs) - 1)
     if node.attrs["mode"] != "constant":
         return [op.declare(_unfold(op, node, grad, begin, end), x), *rest]
     inside = op.Slice(grad, op.Max(begin, 0), op.Sub(op.shape(grad), op.Max(end, 0)))

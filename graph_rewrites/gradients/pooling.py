@@ -17,8 +17,8 @@ from .convolution import Windows, sizes_of, slide, spatial, spread, windows_of
 def max_pool(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
     """dx[argmax of the window] += g; at ties the first maximum of the window in row-major order takes it, as PyTorch.
 
-    The forward node itself gives the positions: its second output is appended where it is missing. (MaxUnpool would keep
-    only one of several windows that share a maximum.)
+    The forward node itself gives the positions: its second output is appended where it is missing. (MaxUnpool would
+    keep only one of several windows that share a maximum.)
     """
     (x,) = node.inputs
     indices = positions_of_maxima(op, node)
@@ -65,7 +65,7 @@ def global_average_pool(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradi
     (x,) = node.inputs
     count = op.reduce("ReduceProd", op.sizes(x, spatial(x)), [0], keepdims=False)
     if is_static(x):
-        count = op.constant(np.prod(x.shape[2:], dtype=np.int64))
+        count = op.constant(np.asarray(np.prod(x.shape[2:]), np.int64))
     return [op.expand_like(op.Div(grad, op.cast_like(count, grad)), x)]
 
 

@@ -22,11 +22,11 @@ SETTINGS = settings(max_examples=80, deadline=None, derandomize=True)
 def check(
     op: str, inputs: list[np.ndarray], attrs: dict[str, Any] | None = None, outputs: int = 1, opset: int = 19
 ) -> None:
-    """Both runtimes on one node; a node that ONNX Runtime refuses is not judged."""
+    """Both runtimes on one node, float64 inputs in the runtime's precision; what ONNX Runtime refuses is not judged."""
     names = [f"x{i}" for i in range(len(inputs))]
 
     def model(dtype: type) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
-        feeds = {n: x.astype(dtype) if x.dtype.kind == "f" else x for n, x in zip(names, inputs, strict=True)}
+        feeds = {n: x.astype(dtype) if x.dtype == np.float64 else x for n, x in zip(names, inputs, strict=True)}
         infos = [
             helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
             for n, x in feeds.items()
@@ -188,7 +188,17 @@ def test_pad(mode: str) -> None:
         check("Pad", [x, np.array([-1, 2, 0, 1, -3, -1]), np.array(0.5)], {"mode": mode})
 
 
+@pytest.mark.parametrize("mode", ["linear", "nearest", "cubic"])
+@pytest.mark.parametrize("coordinates", ["align_corners", "half_pixel", "asymmetric", "tf_crop_and_resize"])
+def test_resize(mode: str, coordinates: str) -> None:
+    x = rng.normal(size=(1, 2, 5, 6))
+    roi = np.array([0, 0, 0.1, 0.2, 1, 1, 0.8, 0.9], np.float32)
+    attributes = {"mode": mode, "coordinate_transformation_mode": coordinates}
+    check("Resize", [x, roi, np.array([1, 1, 1.7, 0.73], np.float32)], attributes)
+    check("Resize", [x, roi[[2, 3, 6, 7]], np.array([1.7, 0.73], np.float32)], {**attributes, "axes": [-2, -1]})
+
+
 def test_every_replacement_is_tested() -> None:
     tested = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalLpPool"}
-    tested |= {"GatherElements", "ScatterElements", "GatherND", "ScatterND", "Pad"}
+    tested |= {"GatherElements", "ScatterElements", "GatherND", "ScatterND", "Pad", "Resize"}
     assert {operator.__name__ for operator in [*REPLACEMENTS, *MOVEMENT]} == tested

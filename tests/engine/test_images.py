@@ -14,15 +14,14 @@ import cv2
 import imagesize
 import numpy as np
 import pytest
-from onnxplain.engine.images import as_image, atomic_write_bytes, find_images, read_image, write_image
+from onnxplain.engine.images import Image, as_image, atomic_write_bytes, find_images, read_image, write_image
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 FOUR = np.array([[RED, GREEN], [BLUE, WHITE]], np.uint8)
 # Six patches of 16 x 16, no two alike: JPEG keeps them apart, and no two orientations give the same picture.
-PATCHES = np.kron(
-    np.array([[RED, GREEN, BLUE], [WHITE, (0, 0, 0), (255, 255, 0)]], np.uint8), np.ones((16, 16, 1), np.uint8)
-)
+COLOURS = np.array([[RED, GREEN, BLUE], [WHITE, (0, 0, 0), (255, 255, 0)]], np.uint8)
+PATCHES: Image = COLOURS.repeat(16, axis=0).repeat(16, axis=1)
 
 
 def encode(suffix: str, array: np.ndarray) -> bytes:

@@ -80,7 +80,7 @@ def small_cnn(
     squash: str | None = None,
     seed: int = 0,
 ) -> onnx.ModelProto:
-    """Conv, Relu, MaxPool, Conv, Relu, GlobalAveragePool, Gemm: `image` [batch, 3, *size] to `logits` [batch, classes]."""
+    """Conv, Relu, MaxPool, Conv, Relu, GlobalAveragePool, Gemm: `image` [batch, 3, *size] to `logits`."""
     rank = len(size)
     net = Net(opset, seed)
     x = net.input("image", [batch, 3, *size])

@@ -130,7 +130,7 @@ def test_a_guided_map_differs_from_the_plain_one() -> None:
 
 
 def test_stacked_relus_are_each_guided() -> None:
-    """y = relu(-relu(x)) + 2 relu(x): the inner ReLU sees -1 from the dead outer path blocked, so g * 2, and then only g > 0."""
+    """y = relu(-relu(x)) + 2 relu(x): the outer ReLU is dead, so the inner one sees 2 g, and then only g > 0."""
     net = Net()
     x = net.input("x", [1, 6])
     inner = net.add("Relu", x)

@@ -158,7 +158,7 @@ def test_the_original_outputs_keep_their_names_order_and_types() -> None:
     explained = rewrite(model, layers="branch", score="logits")
     kept = list(explained.graph.output)[: len(model.graph.output)]
     assert kept == list(model.graph.output)
-    assert list(explained.graph.input)[0] == model.graph.input[0]
+    assert explained.graph.input[0] == model.graph.input[0]
 
 
 def test_the_recorded_logits_are_a_tensor_of_the_original_model() -> None:

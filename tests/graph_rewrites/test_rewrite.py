@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from onnxplain.graph_rewrites.errors import UsageError
 from onnxplain.graph_rewrites.layers import Layer
 from onnxplain.graph_rewrites.metadata import read_metadata
@@ -195,7 +196,7 @@ def test_grad_cam_equals_an_independent_replica(layer: str) -> None:
             def from_layer(a: Array) -> Array:
                 return replica.logits(replica.second(a) if layer == "relu1" else a)
 
-            # The exact zeros of a ReLU tie inside a pooling window and leave kinks; their gradient is judged by the mean.
+            # The exact zeros of a ReLU tie inside a pooling window and leave kinks; the mean judges their gradient.
             gradient = central_gradient(from_layer, activation, index)
             smooth = (activation > 1e-4) if layer == "relu1" else np.ones_like(activation, bool)
             np.testing.assert_allclose(got["gradient"][row, k][smooth], gradient[smooth], rtol=1e-3, atol=1e-5)
@@ -259,7 +260,7 @@ def test_a_zero_map_gives_a_zero_heatmap() -> None:
 
 
 def test_cam_and_grad_cam_agree_on_global_pooling_and_one_linear_layer() -> None:
-    """There Grad-CAM's weights are those of the linear layer over the pixel count Z (Selvaraju et al. 2017, section 3)."""
+    """There Grad-CAM's weights are those of the linear layer over Z, the pixel count (Selvaraju 2017, section 3)."""
     model = small_cnn(seed=2)
     target = np.array([[0, 1, 2, 3, 4]] * 2)
     got = explain(rewrite(model, outputs=ALL), images(model), target)
@@ -279,7 +280,9 @@ def test_the_heatmap_is_the_map_resized_as_opencv_does_over_its_maximum(size: tu
     got = explain(rewrite(model), feeds, [[0, 1], [2, 3]])
     assert got["cam"].shape == (2, 2, size[0] // 2, size[1] // 2)
     assert got["heatmap"].shape == (2, 2, *size)
-    for cam, heatmap in zip(got["cam"].reshape(4, *got["cam"].shape[2:]), got["heatmap"].reshape(4, *size), strict=True):
+    for cam, heatmap in zip(
+        got["cam"].reshape(4, *got["cam"].shape[2:]), got["heatmap"].reshape(4, *size), strict=True
+    ):
         large = cv2.resize(cam, size[::-1], interpolation=cv2.INTER_LINEAR)
         np.testing.assert_allclose(heatmap, large / (large.max() or 1), rtol=1e-4, atol=1e-5)
         assert heatmap.min() >= 0
@@ -324,8 +327,16 @@ def test_a_float64_model_is_explained() -> None:
     x = net.add("Conv", x, net.random(4, 3, 3, 3, dtype=np.float64), out="layer")
     x = net.add("Flatten", net.add("GlobalAveragePool", x))
     net.output(net.add("MatMul", x, net.random(4, 5, dtype=np.float64), out="logits"), ["N", 5], TensorProto.DOUBLE)
-    got = explain(rewrite(net.model()), images(net.model()), [[0, 1], [2, 3]])
-    assert {got[name].dtype for name in ("score", "cam", "heatmap")} == {np.dtype(np.float32)}
+    feeds = images(net.model()) | {"target": np.array([[0, 1], [2, 3]])}
+    names = ["score", "cam", "heatmap", "gradient"]
+    explained = rewrite(net.model(), outputs=names)
+    onnx.checker.check_model(explained, full_check=True)
+    # ONNX Runtime has no convolution in float64.
+    score, cam, heatmap, gradient = ReferenceEvaluator(explained).run(names, feeds)
+    assert {array.dtype for array in (score, cam, heatmap)} == {np.dtype(np.float32)}
+    assert gradient.dtype == np.float64
+    linear = numpy_helper.to_array(net.initializers[1])
+    np.testing.assert_allclose(gradient[0, 1], np.broadcast_to(linear[:, 1, None, None] / 36, (4, 6, 6)), rtol=1e-12)
 
 
 def test_a_uint8_image_is_explained_through_its_cast() -> None:

@@ -158,7 +158,7 @@ def assert_gradient(case: Case, rules: dict[int, np.ndarray], cotangent: np.ndar
 def runtime_gradients(case: Case, cotangent: np.ndarray) -> dict[int, np.ndarray]:
     """The appended gradients in float32 through ONNX Runtime on the CPU."""
     model = append_vjp(case.model(np.float32), f"y{case.of}", [f"x{i}" for i in case.differentiated])
-    # In ceil mode onnx's own inference counts windows that the specification drops, and would object to the right shape.
+    # In ceil mode onnx's own inference counts windows that the specification drops: it objects to the right shape.
     onnx.checker.check_model(model, full_check=not case.attrs.get("ceil_mode"))
     element = model.graph.input[-1].type.tensor_type.elem_type
     assert element == TensorProto.FLOAT or case.op == "Cast"
