@@ -29,7 +29,7 @@ class Pad(OpRun):
         pads: Array,
         value: Array | None = None,
         axes: Array | None = None,
-        mode: str = "constant",
+        mode: Any = "constant",
     ) -> tuple[Array]:
         widths, crops = [(0, 0)] * x.ndim, [slice(None)] * x.ndim
         for axis, low, high in zip(range(x.ndim) if axes is None else axes, *np.split(pads, 2), strict=True):

@@ -119,7 +119,7 @@ class ConvTranspose(OpRun):
         shape = list(shape[-len(axes) :])
 
         canvas = [max(full[i], begin[i] + shape[i]) for i in axes]
-        y = np.zeros((n, group, w.shape[1], *canvas), np.result_type(x, w))
+        y: Array = np.zeros((n, group, w.shape[1], *canvas), np.result_type(x, w))
         rows = x.reshape(n, group, x.shape[1] // group, -1)
         weight = w.reshape(group, w.shape[0] // group, w.shape[1], *w.shape[2:]).swapaxes(1, 2)
         for tap in np.ndindex(*w.shape[2:]):
@@ -142,8 +142,7 @@ class MaxPool(OpRun):
                 np.maximum(y, padded[(..., *at)], out=y)
             return (y,)
         # Row-major positions in each channel (column-major for storage_order 1), at the padded places.
-        order = "F" if storage_order else "C"
-        positions = np.arange(np.prod(windows.sizes)).reshape(windows.sizes, order=order)
+        positions = np.arange(np.prod(windows.sizes)).reshape(windows.sizes, order="F" if storage_order else "C")
         positions = windows.pad(positions[None, None], -1)[0, 0]
         indices = np.full(y.shape, -1, np.int64)
         for _, at in windows.taps():

@@ -40,6 +40,6 @@ def fit_to_input(preprocess: Preprocess | None, kind: onnx.TypeProto.Tensor, lay
         if size not in (None, (height, width)) and not assumed:
             raise UsageError(f"the model takes {height}x{width} images, the preprocessing makes {size[0]}x{size[1]}")
         if size not in (None, (height, width)) and resize is not None:
-            resize = round(resize * min(height, width) / min(size))
+            resize = round(resize * max(height, width) / max(size))
         size = (height, width)
     return replace(preprocess, size=size, resize=resize, layout=layout, dtype=dtype)

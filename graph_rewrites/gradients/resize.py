@@ -17,8 +17,8 @@ from ..errors import OnnxplainError
 @gradient_of("Resize")
 def resize(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g times the transposed interpolation matrix of each resized axis."""
-    inputs: list[Any] = [*node.inputs, None, None, None]
-    x, roi, scales, sizes = inputs[:4]
+    x = node.inputs[0]
+    roi, scales, sizes = (_given(tensor) for tensor in (*node.inputs[1:], None, None, None)[:3])
     if node.attrs["coordinate_transformation_mode"] != "tf_crop_and_resize":
         roi = None  # other modes ignore it
     axes = [int(axis) % rank(x) for axis in node.attrs.get("axes") or range(rank(x))]

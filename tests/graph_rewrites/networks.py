@@ -15,6 +15,11 @@ Array = np.ndarray
 Shape = Sequence[int | str | None]
 
 
+def f32(values: Any) -> Array:
+    """The values as a float32 array."""
+    return np.asarray(values, np.float32)
+
+
 class Net:
     """Builds a graph node by node; methods return tensor names."""
 

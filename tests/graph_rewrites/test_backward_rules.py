@@ -13,15 +13,20 @@ from onnxplain.graph_rewrites.rewrite import append_vjp, rewrite
 
 from .networks import Array, Net, explain, images, run, small_cnn
 
+Expected = dict[str, list[float]]
+Writing = Callable[[Net, str], str]
+
 # Every sign of input against every sign of cotangent; 7 lies beyond the cap of a ReLU6.
 X = np.array([[-2.0, -2.0, 3.0, 3.0, 7.0, 7.0]], np.float32)
 G = np.array([[-1.0, 2.0, -3.0, 4.0, -5.0, 6.0]], np.float32)
 
-RELU = {"standard": [0, 0, -3, 4, -5, 6], "guided": [0, 0, 0, 4, 0, 6], "deconvnet": [0, 2, 0, 4, 0, 6]}
-RELU6 = {"standard": [0, 0, -3, 4, 0, 0], "guided": [0, 0, 0, 4, 0, 0], "deconvnet": [0, 2, 0, 4, 0, 6]}
-LEAKY = {"standard": [-0.25, 0.5, -3, 4, -5, 6], "guided": [0, 0.5, 0, 4, 0, 6], "deconvnet": [0, 2, 0, 4, 0, 6]}
-
-Writing = Callable[[Net, str], str]
+RELU: Expected = {"standard": [0, 0, -3, 4, -5, 6], "guided": [0, 0, 0, 4, 0, 6], "deconvnet": [0, 2, 0, 4, 0, 6]}
+RELU6: Expected = {"standard": [0, 0, -3, 4, 0, 0], "guided": [0, 0, 0, 4, 0, 0], "deconvnet": [0, 2, 0, 4, 0, 6]}
+LEAKY: Expected = {
+    "standard": [-0.25, 0.5, -3, 4, -5, 6],
+    "guided": [0, 0.5, 0, 4, 0, 6],
+    "deconvnet": [0, 2, 0, 4, 0, 6],
+}
 
 
 def _where(comparison: str, swapped: bool = False, zero_first: bool = False) -> Writing:
@@ -33,7 +38,7 @@ def _where(comparison: str, swapped: bool = False, zero_first: bool = False) -> 
     return write
 
 
-WRITINGS: dict[str, tuple[Writing, dict[str, list[float]]]] = {
+WRITINGS: dict[str, tuple[Writing, Expected]] = {
     "Relu": (lambda net, x: net.add("Relu", x), RELU),
     "Max(x, 0)": (lambda net, x: net.add("Max", x, net.const(0.0)), RELU),
     "Max(0, x)": (lambda net, x: net.add("Max", net.const([0.0]), x), RELU),

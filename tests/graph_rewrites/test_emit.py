@@ -12,7 +12,7 @@ from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.model_file import read, write
 from onnxplain.graph_rewrites.rewrite import append_vjp
 
-from .networks import Net, Shape, run
+from .networks import Net, Shape, f32, run
 
 Sizes = tuple[int | str, ...]
 
@@ -117,7 +117,7 @@ def test_nodes_inserted_at_a_place_keep_the_topological_order() -> None:
     consumer.inputs[0] = moved
     assert [node.op for node in op.model.graph.nodes] == ["Neg", "Add", "Shape", "Reshape", "Exp", "Shape"]
     model = write(op.model)
-    feeds = {"x": np.float32([[1, 2, 3]])}
+    feeds = {"x": f32([[1, 2, 3]])}
     np.testing.assert_allclose(run(model, feeds)["y"], np.exp(1 - feeds["x"]))
 
 
@@ -194,7 +194,7 @@ def test_value_of_sees_initializers_constants_and_their_identities() -> None:
     net.output(net.add("Pow", x, integer, out="y"), [2])
     tensors = read(net.model()).graph.tensors()
     for name, expected in (("constant", [1, 2]), ("alias", [1, 2]), ("initializer", [5, 6]), ("integer", 3)):
-        np.testing.assert_array_equal(value_of(tensors[name]), expected)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(value_of(tensors[name]), expected)
     assert value_of(tensors["x"]) is None
     assert value_of(None) is None
     assert isinstance(tensors["initializer"], gs.Constant)

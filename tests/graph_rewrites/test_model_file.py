@@ -293,7 +293,7 @@ def test_missing_external_data_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").unlink()
     for action in (rewrite, load):
         with pytest.raises(OnnxplainError) as error:
-            action(path)  # type: ignore[operator]
+            action(path)
         assert_one_line(error, str(path), "weights.bin", "missing")
 
 
@@ -315,7 +315,7 @@ def test_external_data_outside_the_folder_is_refused(tmp_path: Path, kind: str) 
     path.write_bytes(model.SerializeToString())
     for action in (rewrite, load):
         with pytest.raises(OnnxplainError) as error:
-            action(path)  # type: ignore[operator]
+            action(path)
         assert_one_line(error, str(path), "outside the model's folder", location)
 
 
@@ -325,7 +325,7 @@ def test_external_data_that_is_too_short_is_an_error(tmp_path: Path) -> None:
     data.write_bytes(data.read_bytes()[:100])
     for action in (rewrite, load):
         with pytest.raises(OnnxplainError) as error:
-            action(path)  # type: ignore[operator]
+            action(path)
         assert_one_line(error, str(path))
 
 
@@ -338,7 +338,7 @@ def test_external_data_whose_stated_length_does_not_fit_the_shape_is_an_error(tm
     path.write_bytes(model.SerializeToString())
     for action in (rewrite, load):
         with pytest.raises(OnnxplainError) as error:
-            action(path)  # type: ignore[operator]
+            action(path)
         assert_one_line(error, str(path))
 
 
@@ -391,7 +391,7 @@ def test_an_old_model_is_raised_and_computes_the_same(opset: int) -> None:
     plain, got = run(model, feeds, check=False), explain(explained, feeds, [[1], [4]])
     np.testing.assert_allclose(got["probabilities"], plain["probabilities"], rtol=1e-5, atol=1e-6)
     logits = got["logits"]
-    exponentials = np.exp(np.float64(logits) - logits.max(axis=1, keepdims=True))
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     softmax = exponentials / exponentials.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(softmax, plain["probabilities"], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(got["score"][:, 0], [logits[0, 1], logits[1, 4]], rtol=1e-6)

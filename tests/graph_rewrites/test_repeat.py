@@ -137,8 +137,9 @@ def with_outputs() -> onnx.ModelProto:
     off_before = net.add("ReduceMean", stem, axes=[2, 3], keepdims=0, out="off_before")
     unrelated = net.add("Neg", x, out="unrelated")
     net.add("ArgMax", logits, axis=1, keepdims=0, out="class")
-    for name, shape in ((logits, ["N", 5]), (stem, ["N", 4, 8, 8]), (branch, ["N", 4, 8, 8]), (block, ["N", 4, 8, 8])):
-        net.output(name, shape)
+    net.output(logits, ["N", 5])
+    for name in (stem, branch, block):
+        net.output(name, ["N", 4, 8, 8])
     net.output(off_after, ["N", 4])
     net.output(off_before, ["N", 4])
     net.output(unrelated, ["N", 3, 8, 8])

@@ -8,7 +8,7 @@ from onnx.reference import ReferenceEvaluator
 from onnxplain.graph_rewrites.backward import GRADIENTS
 from onnxplain.graph_rewrites.verification import as_float64, coverage, verification_model
 
-from .networks import Array, Net, images, run, small_cnn
+from .networks import Array, Net, f32, images, run, small_cnn
 
 
 def evaluate(model: onnx.ModelProto, feeds: dict[str, Array]) -> dict[str, Array]:
@@ -26,7 +26,7 @@ def resized(scales: str) -> onnx.ModelProto:
     if scales == "initializer":
         factor = net.const([1, 1, 2, 2])
     elif scales == "Constant of a tensor":
-        factor = net.add("Constant", value=numpy_helper.from_array(np.float32([1, 1, 2, 2])))
+        factor = net.add("Constant", value=numpy_helper.from_array(f32([1, 1, 2, 2])))
     elif scales == "Constant of floats":
         factor = net.add("Constant", value_floats=[1.0, 1.0, 2.0, 2.0])
     elif scales == "input":
@@ -44,7 +44,7 @@ def test_scales_of_a_resize_stay_float32(scales: str) -> None:
     model = resized(scales)
     feeds = {"x": np.random.default_rng(0).normal(size=(1, 1, 4, 4)).astype(np.float32)}
     if scales == "input":
-        feeds["scales"] = np.float32([1, 1, 2, 2])
+        feeds["scales"] = f32([1, 1, 2, 2])
     wide = as_float64(model)
     got = evaluate(wide, feeds)["y"]
     assert got.dtype == np.float64
@@ -61,11 +61,11 @@ def typed() -> onnx.ModelProto:
     x = net.add("Add", x, net.add("Cast", whole, to=TensorProto.FLOAT))
     shape = net.add("Shape", x)
     x = net.add("Add", x, net.add("ConstantOfShape", shape))
-    one = numpy_helper.from_array(np.float32([1.5]))
+    one = numpy_helper.from_array(f32([1.5]))
     x = net.add("Add", x, net.add("ConstantOfShape", shape, value=one))
     x = net.add("Mul", x, net.add("Constant", value_float=0.5))
     x = net.add("Mul", x, net.add("Constant", value_floats=[1.0, 2.0, 3.0]))
-    x = net.add("Mul", x, net.add("Constant", value=numpy_helper.from_array(np.float32([0.1, 0.2, 0.3]))))
+    x = net.add("Mul", x, net.add("Constant", value=numpy_helper.from_array(f32([0.1, 0.2, 0.3]))))
     x = net.add("Add", x, net.add("EyeLike", x, dtype=TensorProto.FLOAT))
     x = net.add("Add", x, net.add("CastLike", whole, x))
     out = helper.make_tensor_value_info("b", TensorProto.FLOAT, [2, 3])
@@ -75,7 +75,7 @@ def typed() -> onnx.ModelProto:
             name,
             [],
             [out],
-            [numpy_helper.from_array(np.float32(value), "factor")],
+            [numpy_helper.from_array(f32(value), "factor")],
         )
         for name, value in (("then", 0.7), ("else", 0.9))
     ]
@@ -121,7 +121,7 @@ def test_coverage_names_a_subgraph_that_captures_the_path_as_missing() -> None:
     out = helper.make_tensor_value_info("b", TensorProto.FLOAT, [1, 3])
     branch = helper.make_graph([helper.make_node("Exp", ["x"], ["b"])], "branch", [], [out])
     net = Net()
-    x = net.input("x", [1, 3])
+    net.input("x", [1, 3])
     flag = net.input("flag", [], TensorProto.BOOL)
     net.output(net.add("Neg", net.add("If", flag, then_branch=branch, else_branch=branch), out="y"), [1, 3])
     assert {key: how for key, _, how in coverage(net.model(), "x", "y")} == {"If": "missing", "Neg": "rule"}
