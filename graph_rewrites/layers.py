@@ -95,7 +95,7 @@ def choose_layers(model: Model, score: str, names: Sequence[str] | None) -> list
         OnnxplainError: no layer has spatial axes, or a named one is not on the path to the score.
     """
     tensors = {tensor.name: tensor for tensor in model.graph.tensors().values() if isinstance(tensor, gs.Variable)}
-    if names is None:
+    if not names:
         default = [layer.name for layer in candidate_layers(model, score) if layer.is_default]
         if not default:
             raise OnnxplainError(
@@ -105,7 +105,7 @@ def choose_layers(model: Model, score: str, names: Sequence[str] | None) -> list
         return [tensors[default[0]]]
     by_node = {node.name: node.outputs[0] for node in model.graph.nodes if node.name and node.outputs}
     chosen = []
-    for name in names:
+    for name in dict.fromkeys(names):
         tensor = tensors.get(name) or by_node.get(name)
         if tensor is None:
             known = [layer.name for layer in candidate_layers(model, score)]

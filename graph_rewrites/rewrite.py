@@ -154,7 +154,7 @@ def append_vjp(model: ModelSource, output: str, wrt: str | Sequence[str], rules:
         UsageError: an unknown tensor or rule set, or a tensor that holds no floats.
         OnnxplainError: `output` does not depend on a tensor of `wrt`, or an operator between has no gradient.
     """
-    wrt = [wrt] if isinstance(wrt, str) else list(wrt)
+    wrt = [wrt] if isinstance(wrt, str) else list(dict.fromkeys(wrt))
     work = read(model)
     tensors = work.graph.tensors() | {tensor.name: tensor for tensor in work.graph.inputs}
     for name in (output, *wrt):

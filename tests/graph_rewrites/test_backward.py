@@ -87,6 +87,11 @@ def test_several_gradients_at_once_equal_single_ones() -> None:
     np.testing.assert_allclose(together["logits"], run(model, images(model))["logits"], rtol=1e-6)
 
 
+def test_a_tensor_named_twice_has_one_gradient() -> None:
+    model = append_vjp(small_cnn(), "logits", ["image", "relu1", "image"])
+    assert names_of(model.graph.output) == ["logits", "image_grad", "relu1_grad"]
+
+
 def test_the_contract_of_names_types_and_shapes() -> None:
     model = append_vjp(small_cnn(), "logits", ["image", "relu2", "w0"])
     assert names_of(model.graph.input) == ["image", "logits_cotangent"]

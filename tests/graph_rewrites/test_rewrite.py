@@ -114,6 +114,12 @@ def test_several_layers_have_their_name_in_their_outputs() -> None:
         np.testing.assert_allclose(got[f"cam@{layer}"], alone["cam"], rtol=1e-4, atol=1e-6)
 
 
+def test_a_layer_named_twice_counts_once_and_none_named_is_the_default() -> None:
+    model = small_cnn()
+    assert rewrite(model, layers=["relu1", "relu1"]) == rewrite(model, layers="relu1")
+    assert rewrite(model, layers=[]) == rewrite(model)
+
+
 def test_wrong_arguments_are_usage_errors_that_name_the_closest() -> None:
     for arguments, message in (
         ({"method": "gradcam"}, "unknown method 'gradcam'; did you mean 'grad-cam'"),

@@ -179,3 +179,17 @@ def test_a_layer_that_is_the_score_itself_or_a_graph_output_can_be_verified() ->
     assert outputs == set(names.values()) - {names["offset"], names["cotangent"]}
     assert outputs.isdisjoint({"layer", "logits"})  # in place of the model's outputs
     onnx.checker.check_model(verification, full_check=True)
+
+
+def test_what_only_a_subgraph_needs_stays_in_the_verification_model() -> None:
+    net = Net()
+    x = net.input("image", ["N", 3, 8, 8])
+    flag = net.input("flag", [], TensorProto.BOOL)
+    captured = net.add("Exp", x, out="captured")
+    out = helper.make_tensor_value_info("b", TensorProto.FLOAT, ["N", 3, 8, 8])
+    branch = helper.make_graph([helper.make_node("Neg", [captured], ["b"])], "branch", [], [out])
+    x = net.add("If", flag, then_branch=branch, else_branch=branch)
+    net.output(net.head(net.add("Relu", net.conv(x, 3, 4), out="layer"), 4, 5), ["N", 5])
+    verification, _ = verification_model(net.model(), "layer", "logits", None)
+    assert [node.op_type for node in verification.graph.node][:2] == ["Exp", "If"]
+    onnx.checker.check_model(verification, full_check=True)
