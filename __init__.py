@@ -17,9 +17,11 @@ from .graph_rewrites.backward_rules import RULES, backward_rule
 from .graph_rewrites.errors import OnnxplainError, UsageError
 from .graph_rewrites.layers import Layer
 from .graph_rewrites.maps import CAM_METHODS, cam_method
-from .graph_rewrites.rewrite import append_vjp, layers, rewrite
+from .graph_rewrites.metadata import VERSION
+from .graph_rewrites.rewrite import layers, rewrite
+from .graph_rewrites.vjp import append_vjp
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "CAM_METHODS",

@@ -152,7 +152,7 @@ def rewrite_model(
     names = read_labels(labels) if labels else None
     start = time.perf_counter()
     explained = rewrite(model or embedded.MODEL, method=method, layers=layer, rules=rules, score=score, outputs=outputs)
-    add_metadata(explained, preprocess=recorded, labels=names)
+    add_metadata(explained, preprocessing=recorded, labels=names)
     save(explained, output)
     record = read_metadata(explained) or {}
     before, after = (model or embedded.MODEL).stat().st_size, output.stat().st_size

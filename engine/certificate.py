@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
-from ..graph_rewrites.emit import FLOAT_TYPES
 from ..graph_rewrites.metadata import read_metadata
 from ..graph_rewrites.model_file import ModelSource, load
 from ..graph_rewrites.rewrite import rewrite
+from ..graph_rewrites.tensors import FLOAT_TYPES
 from ..graph_rewrites.verification import coverage, verification_model
 from .float64 import Float64Session
 from .session import Session

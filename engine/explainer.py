@@ -86,7 +86,7 @@ class Explainer:
             raise UsageError(f"{len(self.labels)} labels for a model of {self.classes} classes; give one per class")
 
         given = parse_preprocess(preprocess) if isinstance(preprocess, str) else preprocess
-        recorded = self.record.get("preprocess")
+        recorded = self.record.get("preprocessing")
         self.preprocess_is_assumed = given is None and recorded is None
         wanted = given or (Preprocess.from_json(recorded) if recorded else None)
         self.preprocess = fit_to_input(wanted, types[self._image], self.record["input"]["layout"])

@@ -20,9 +20,10 @@ from typing import Any, TypeAlias
 import onnx
 import onnx_graphsurgeon as gs
 
-from .emit import Emitter, Tensor, is_float, schema
+from .emit import Emitter
 from .errors import OnnxplainError
 from .expand import function_body
+from .tensors import Tensor, is_float, schema
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ Where(x > 0, x, 0), LeakyRelu, PRelu and ThresholdedRelu.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from . import gradients as gradients  # registers the gradient table
 from .backward import GRADIENTS, Gradient, Node, Override, Rules
-from .emit import Emitter, Tensor, value_of
-from .errors import UsageError, closest
+from .emit import Emitter
+from .errors import OnnxplainError, UsageError, closest
+from .tensors import Tensor, value_of
 
 RULES: dict[str, dict[str, Override]] = {"standard": {}}
 RECTIFIERS = ("Relu", "Clip", "Max", "Min", "Where", "LeakyRelu", "PRelu", "ThresholdedRelu")
@@ -61,6 +63,15 @@ def deconvnet(op: Emitter, node: Node, grad: Tensor) -> list[Gradient] | None:
     if index is None:
         return None
     return [op.Relu(grad) if i == index else None for i in range(len(node.inputs))]
+
+
+def require_applied(rules: Rules, model: str, end: str, start: Sequence[str]) -> None:
+    """A rule set that changed nothing must not pass for one that did."""
+    if rules.overrides and not rules.applied:
+        raise OnnxplainError(
+            f"{model}: no ReLU lies between {', '.join(map(repr, start))} and {end!r}, so backward "
+            f"rules {rules.name!r} would change nothing; choose an earlier layer, or rules='standard'"
+        )
 
 
 def rectified_input(node: Node) -> int | None:

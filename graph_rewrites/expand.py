@@ -9,7 +9,8 @@ import onnx_graphsurgeon as gs
 from onnx import inliner
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
-from .emit import Emitter, Tensor, schema, type_proto
+from .emit import Emitter
+from .tensors import Tensor, schema, type_proto
 
 
 @dataclass(frozen=True)

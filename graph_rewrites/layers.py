@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import onnx_graphsurgeon as gs
 
 from .backward import tensors_between
-from .emit import Tensor, value_of
 from .errors import OnnxplainError, UsageError, closest
 from .model_file import Model
+from .tensors import Tensor, value_of
 
 CONVOLUTIONS = {"Conv", "ConvTranspose"}
 POOLS = {"MaxPool", "AveragePool", "LpPool"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from .emit import Emitter, Tensor
+from .emit import Emitter
+from .tensors import Tensor
 
 CamMethod: TypeAlias = Callable[[Emitter, Tensor, Tensor], Tensor]
 CAM_METHODS: dict[str, CamMethod] = {}

@@ -8,6 +8,7 @@ from typing import Any
 import onnx
 
 KEY = "onnxplain"
+VERSION = "0.1.0"
 
 
 def read_metadata(model: onnx.ModelProto) -> dict[str, Any] | None:

@@ -8,8 +8,9 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from .backward import used_tensors
-from .emit import Emitter, Tensor
+from .emit import Emitter
 from .model_file import Model
+from .tensors import Tensor
 
 
 class Publisher:

@@ -12,8 +12,9 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from .backward import used_tensors
-from .emit import Emitter, Tensor
+from .emit import Emitter
 from .model_file import Model
+from .tensors import Tensor
 
 # The symbol of the size N*K in the file.
 ROWS = "batch*targets"

@@ -8,18 +8,18 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
-from . import gradients as gradients
-from .backward import Rules, sweep, tensors_between
-from .backward_rules import rule_set
-from .emit import Emitter, Tensor, is_float
+from .backward import sweep
+from .backward_rules import require_applied, rule_set
+from .emit import Emitter
 from .errors import OnnxplainError, UsageError, closest
 from .layers import Layer, candidate_layers, channel_axis, choose_layers, spatial_axes
 from .maps import CAM_METHODS, heatmap
-from .metadata import add_metadata, read_metadata
+from .metadata import VERSION, add_metadata, read_metadata
 from .model_file import Model, ModelSource, read, write
 from .publish import Publisher, prune
 from .repeat import apply_repeat, find_repeat, first_rows, reach
 from .score import as_matrix, class_score, find_logits
+from .tensors import Tensor
 
 FLOAT32 = gs.Variable("float32", np.dtype(np.float32))
 OUTPUTS = ("score", "cam", "heatmap", "activation", "gradient", "logits")
@@ -92,7 +92,7 @@ def rewrite(
     rows = {name: repeated.get(name, tensor) for name, tensor in zip(chosen_names, chosen, strict=True)}
     ones = op.declare(op.Expand(np.ones((), np.float32), op.Shape(scores)), scores)
     grads = sweep(op, list(work.graph.nodes), {scores.name: ones}, [t.name for t in rows.values()], table)
-    _require_applied(table, work.name, logits.output, chosen_names)
+    require_applied(table, work.name, logits.output, chosen_names)
 
     if "score" in wanted:
         publish.output("score", op.Reshape(scores, op.shape(target)), target.shape)
@@ -127,6 +127,7 @@ def rewrite(
     explained = write(work)
     add_metadata(
         explained,
+        version=VERSION,
         method=method,
         layers=chosen_names,
         rules=rules or "standard",
@@ -135,59 +136,6 @@ def rewrite(
         names=publish.names,
     )
     return explained
-
-
-def append_vjp(model: ModelSource, output: str, wrt: str | Sequence[str], rules: str = "standard") -> onnx.ModelProto:
-    """Appends a vector-Jacobian product: the gradient of `<output> . cotangent` with respect to any tensors.
-
-    Args:
-        model: path or `ModelProto` (not changed).
-        output: a float tensor of the graph, an output or an intermediate one.
-        wrt: one or more float tensors: graph inputs, intermediates or initializers.
-        rules: name of a backward rule set, see `RULES`.
-
-    Returns:
-        The model with the input `<output>_cotangent` (dtype and shape of `output`) and an output `<tensor>_grad` (dtype
-        and shape of the tensor) for each name in `wrt`.
-
-    Raises:
-        UsageError: an unknown tensor or rule set, or a tensor that holds no floats.
-        OnnxplainError: `output` does not depend on a tensor of `wrt`, or an operator between has no gradient.
-    """
-    wrt = [wrt] if isinstance(wrt, str) else list(dict.fromkeys(wrt))
-    work = read(model)
-    tensors = work.graph.tensors() | {tensor.name: tensor for tensor in work.graph.inputs}
-    for name in (output, *wrt):
-        if name not in tensors:
-            raise UsageError(f"{work.name}: no tensor {name!r}; {closest(name, tensors)}")
-        if not is_float(tensors[name]):
-            raise UsageError(f"{work.name}: tensor {name!r} holds no floats, so it has no gradient; choose another")
-    forward = list(work.graph.nodes)
-    for name in wrt:
-        if name not in tensors_between(forward, [name], [output]):
-            raise OnnxplainError(f"{work.name}: {output!r} does not depend on {name!r}; choose a tensor on its path")
-
-    op = Emitter(work)
-    publish = Publisher(op)
-    target = tensors[output]
-    cotangent = publish.input(f"{output}_cotangent", target.dtype, target.shape)
-    table = rule_set(rules)
-    grads = sweep(op, forward, {output: cotangent}, wrt, table)
-    _require_applied(table, work.name, output, wrt)
-    for name in wrt:
-        like, grad = tensors[name], grads[name]
-        publish.output(f"{name}_grad", op.zeros_like(like) if grad is None else grad, like.shape)
-    prune(work, forward)
-    return write(work)
-
-
-def _require_applied(rules: Rules, model: str, end: str, start: Sequence[str]) -> None:
-    """A rule set that changed nothing must not pass for one that did."""
-    if rules.overrides and not rules.applied:
-        raise OnnxplainError(
-            f"{model}: no ReLU lies between {', '.join(map(repr, start))} and {end!r}, so backward "
-            f"rules {rules.name!r} would change nothing; choose an earlier layer, or rules='standard'"
-        )
 
 
 def _image_input(model: Model, layer: str) -> Tensor:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .emit import Emitter, Tensor, is_float
+from .emit import Emitter
 from .errors import OnnxplainError, UsageError, closest
 from .model_file import Model
+from .tensors import Tensor, is_float
 
 # Selvaraju et al. 2017, section 3: "the score for class c, y^c (before the softmax)".
 SQUASHERS = ("Softmax", "LogSoftmax", "Sigmoid")

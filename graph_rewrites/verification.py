@@ -8,11 +8,13 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from .backward import GRADIENTS, Rules, key_of, sweep, tensors_between, used_tensors
-from .emit import Emitter, Tensor, schema
+from .backward import GRADIENTS, key_of, sweep, tensors_between, used_tensors
+from .backward_rules import rule_set
+from .emit import Emitter
 from .expand import has_function_body
 from .model_file import ModelSource, read, write
 from .publish import Publisher, prune
+from .tensors import Tensor, schema
 
 NARROW = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 # Attributes that name an element type: Cast, EyeLike, RandomNormal, Multinomial ...
@@ -71,7 +73,7 @@ def verification_model(
         node.inputs = [shifted if used is tensor else used for used in node.inputs]
     cotangent = publish.input("cotangent", scores.dtype, scores.shape)
     wanted = [shifted.name, *([image] if image else [])]
-    grads = sweep(op, list(work.graph.nodes), {logits: cotangent}, wanted, Rules("standard", {}))
+    grads = sweep(op, list(work.graph.nodes), {logits: cotangent}, wanted, rule_set("standard"))
     del work.graph.outputs[:]
     publish.output("value", scores, scores.shape)
     publish.output("activation", tensor, tensor.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import cv2
@@ -166,3 +167,7 @@ def test_readme_commands_are_real() -> None:
     assert commands == ["layers", "check", "explain", "rewrite", "explain"]
     for command in set(commands):
         assert run(REPOSITORY, command, "--help").returncode == 0
+
+
+def test_version_is_the_package_s(tmp_path: Path) -> None:
+    assert run(tmp_path, "--version").stdout.strip() == f"onnxplain {metadata.version('onnxplain')}"

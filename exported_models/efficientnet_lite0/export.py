@@ -157,7 +157,7 @@ def export(network: nn.Module, path: Path) -> None:
 def describe(model: onnx.ModelProto) -> None:
     """Record preprocessing and class names in the file's metadata, where `onnxplain` finds them."""
     preprocess = Preprocess(size=(IMAGE_SIZE, IMAGE_SIZE), mean=(127.0,), std=(128.0,))
-    add_metadata(model, preprocess=preprocess.to_json(), labels=LABELS_PATH.read_text("utf-8").split("\n")[:1000])
+    add_metadata(model, preprocessing=preprocess.to_json(), labels=LABELS_PATH.read_text("utf-8").split("\n")[:1000])
 
 
 def tidied(model: onnx.ModelProto) -> onnx.ModelProto:

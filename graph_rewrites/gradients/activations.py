@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor
+from ..emit import Emitter
+from ..tensors import Tensor
 
 
 @gradient_of("Relu")

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor, rank, value_of
+from ..emit import Emitter
+from ..tensors import Tensor, rank, value_of
 
 Vector: TypeAlias = Any  # one integer per spatial axis: a numpy array where known, else an int64 tensor
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import reduce
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor, value_of
+from ..emit import Emitter
 from ..errors import OnnxplainError
+from ..tensors import Tensor, value_of
 
 
 @gradient_of("Add")

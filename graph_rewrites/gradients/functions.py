@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor
+from ..emit import Emitter
+from ..tensors import Tensor
 
 Formula: TypeAlias = Callable[[Emitter, Tensor, Tensor, Tensor], Tensor]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor, rank
+from ..emit import Emitter
+from ..tensors import Tensor, rank
 
 
 @gradient_of("MatMul")

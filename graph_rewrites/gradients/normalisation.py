@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor, dtype_of, rank
+from ..emit import Emitter
 from ..errors import OnnxplainError
+from ..tensors import Tensor, dtype_of, rank
 
 
 @gradient_of("BatchNormalization")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor, rank, value_of
+from ..emit import Emitter
+from ..tensors import Tensor, rank, value_of
 from .resize import along_axis, identity_matrix
 
 

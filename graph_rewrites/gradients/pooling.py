@@ -9,7 +9,8 @@ import onnx
 import onnx_graphsurgeon as gs
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor, dtype_of, is_static
+from ..emit import Emitter
+from ..tensors import Tensor, dtype_of, is_static
 from .convolution import Windows, sizes_of, slide, spatial, spread, windows_of
 
 

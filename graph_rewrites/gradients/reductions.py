@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Operand, Tensor, is_static, rank, value_of
+from ..emit import Emitter, Operand
+from ..tensors import Tensor, is_static, rank, value_of
 
 
 @gradient_of("ReduceSum")

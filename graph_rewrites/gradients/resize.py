@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor, rank, value_of
+from ..emit import Emitter
 from ..errors import OnnxplainError
+from ..tensors import Tensor, rank, value_of
 
 
 @gradient_of("Resize")

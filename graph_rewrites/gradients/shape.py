@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 
 from ..backward import Gradient, Node, gradient_of
-from ..emit import Emitter, Tensor, rank, value_of
+from ..emit import Emitter
+from ..tensors import Tensor, rank, value_of
 
 
 @gradient_of("Reshape", "Flatten", "Squeeze", "Unsqueeze")

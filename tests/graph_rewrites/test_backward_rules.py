@@ -7,9 +7,11 @@ import onnx
 import pytest
 from onnxplain.graph_rewrites.backward import Gradient, Node
 from onnxplain.graph_rewrites.backward_rules import RULES, backward_rule
-from onnxplain.graph_rewrites.emit import Emitter, Tensor
+from onnxplain.graph_rewrites.emit import Emitter
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
-from onnxplain.graph_rewrites.rewrite import append_vjp, rewrite
+from onnxplain.graph_rewrites.rewrite import rewrite
+from onnxplain.graph_rewrites.tensors import Tensor
+from onnxplain.graph_rewrites.vjp import append_vjp
 
 from .networks import Array, Net, explain, images, run, small_cnn
 

@@ -7,10 +7,11 @@ import onnx
 import onnx_graphsurgeon as gs
 import pytest
 from onnx import TensorProto, helper
-from onnxplain.graph_rewrites.emit import Emitter, Tensor, dtype_of, value_of
+from onnxplain.graph_rewrites.emit import Emitter
 from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.model_file import read, write
-from onnxplain.graph_rewrites.rewrite import append_vjp
+from onnxplain.graph_rewrites.tensors import Tensor, dtype_of, value_of
+from onnxplain.graph_rewrites.vjp import append_vjp
 
 from .networks import Net, Shape, f32, run
 

@@ -12,7 +12,7 @@ from onnxplain.graph_rewrites.backward import GRADIENTS
 from onnxplain.graph_rewrites.emit import Emitter
 from onnxplain.graph_rewrites.expand import function_body, has_function_body
 from onnxplain.graph_rewrites.model_file import read
-from onnxplain.graph_rewrites.rewrite import append_vjp
+from onnxplain.graph_rewrites.vjp import append_vjp
 
 from .networks import Array, Net, run
 

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxplain.graph_rewrites import model_file
 from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.model_file import load, read, save, write
-from onnxplain.graph_rewrites.rewrite import append_vjp, rewrite
+from onnxplain.graph_rewrites.rewrite import rewrite
+from onnxplain.graph_rewrites.vjp import append_vjp
 
 from .networks import Net, explain, images, names_of, run, small_cnn
 

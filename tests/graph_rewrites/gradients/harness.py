@@ -11,8 +11,8 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 from onnxplain.engine.float64 import Float64Session
-from onnxplain.graph_rewrites.rewrite import append_vjp
 from onnxplain.graph_rewrites.shape_inference import infer_shapes
+from onnxplain.graph_rewrites.vjp import append_vjp
 
 STEP = 1e-6
 # Central differences of smooth functions in float64 are right to about STEP**2 + 1e-16 / STEP, relative to the values.

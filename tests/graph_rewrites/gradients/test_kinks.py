@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from onnxplain.graph_rewrites.errors import OnnxplainError
-from onnxplain.graph_rewrites.rewrite import append_vjp
+from onnxplain.graph_rewrites.vjp import append_vjp
 
 from .harness import Case, forward, gradients, runtime_gradients
 

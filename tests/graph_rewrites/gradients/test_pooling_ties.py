@@ -9,7 +9,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 from onnxplain.engine.float64 import Float64Session
-from onnxplain.graph_rewrites.rewrite import append_vjp
+from onnxplain.graph_rewrites.vjp import append_vjp
 
 
 def gradient(op: str, x: list[Any], cotangent: list[Any], double: bool, **attributes: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxplain.engine.float64 import Float64Session
 from onnxplain.graph_rewrites.errors import OnnxplainError
-from onnxplain.graph_rewrites.rewrite import append_vjp
+from onnxplain.graph_rewrites.vjp import append_vjp
 
 from .cases_shape import ints
 from .harness import Case, assert_gradient, gradients, runtime_gradients, signed_cotangent
