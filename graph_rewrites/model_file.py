@@ -266,7 +266,14 @@ def _normalise(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _name_batch(graph: onnx.GraphProto) -> None:
-    """Names the batch axis where exactly one input leaves it open without a name, for inference to carry it through."""
+    """Names the batch axis where exactly one input leaves it open without a name, for inference to carry it through.
+
+    Sizes of 0 or -1, which some exporters write for an open one, are made open first.
+    """
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.HasField("dim_value") and dim.dim_value <= 0:
+                dim.ClearField("dim_value")
     axes = [(v.name, v.type.tensor_type.shape.dim[0]) for v in graph.input if v.type.tensor_type.shape.dim]
     unnamed = [(name, axis) for name, axis in axes if not axis.WhichOneof("value")]
     if len(unnamed) == 1:

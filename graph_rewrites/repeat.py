@@ -79,8 +79,10 @@ def apply_repeat(op: Emitter, repeat: Repeat, score: str, target: Tensor) -> dic
     repeated: dict[str, Tensor] = {}
     with op.inserting_at(repeat.position), op.scope("repeat"):
         targets = op.size(target, 1)
-        rows = op.Range(np.array(0), op.Size(target), np.array(1))
         for tensor in repeat.tensors:
+            # Counted from the samples, not from `target`: too few rows there must not drop any sample.
+            count = op.Squeeze(op.Mul(op.size(tensor, 0), targets))
+            rows = op.Range(np.array(0), count, np.array(1))
             consumers = [node for node in tensor.outputs if _is_on(node, path)]
             repeated[tensor.name] = result = op.Gather(tensor, op.Div(rows, targets), axis=0)
             result.shape = [ROWS, *tensor.shape[1:]]
@@ -101,7 +103,8 @@ def apply_repeat(op: Emitter, repeat: Repeat, score: str, target: Tensor) -> dic
 
 def first_rows(op: Emitter, tensor: Tensor, target: Tensor) -> Tensor:
     """Each sample's first of its K rows: [N*K, ...] to [N, ...]; `target` is [N, K]."""
-    return op.Gather(tensor, op.Range(np.array(0), op.Size(target), op.Squeeze(op.size(target, 1))), axis=0)
+    starts = op.Range(np.array(0), op.Squeeze(op.size(tensor, 0)), op.Squeeze(op.size(target, 1)))
+    return op.Gather(tensor, starts, axis=0)
 
 
 def _data_path(model: Model, score: str) -> set[str]:

@@ -1,12 +1,9 @@
-"""Image files read and written: values, orientation, transparency, and everything that must be refused."""
+"""Image files read: values, orientation, transparency, and everything that must be refused."""
 
 from __future__ import annotations
 
 import base64
-import glob
-import os
 import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,100 +11,25 @@ import cv2
 import imagesize
 import numpy as np
 import pytest
-from onnxplain.engine.images import Image, as_image, atomic_write_bytes, find_images, read_image, write_image
-from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
+from onnxplain.engine.images import read_image, write_image
 
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
-FOUR = np.array([[RED, GREEN], [BLUE, WHITE]], np.uint8)
-# Six patches of 16 x 16, no two alike: JPEG keeps them apart, and no two orientations give the same picture.
-COLOURS = np.array([[RED, GREEN, BLUE], [WHITE, (0, 0, 0), (255, 255, 0)]], np.uint8)
-PATCHES: Image = COLOURS.repeat(16, axis=0).repeat(16, axis=1)
-
-
-def encode(suffix: str, array: np.ndarray) -> bytes:
-    """Encode an RGB, RGBA or grey array with OpenCV, which wants blue first."""
-    channels = array.shape[2] if array.ndim == 3 else 1
-    order: dict[int, Any] = {1: ..., 3: (..., [2, 1, 0]), 4: (..., [2, 1, 0, 3])}
-    done, data = cv2.imencode(suffix, np.ascontiguousarray(array[order[channels]]))
-    assert done
-    return data.tobytes()
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, *chunks: bytes) -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-    body = b"".join(chunks) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + header + body
-
-
-def exif_block(orientation: int, order: str = "<") -> bytes:
-    """One directory of two entries: the width, to be passed over, and the orientation."""
-    magic = b"II*\0" if order == "<" else b"MM\0*"
-    entries = struct.pack(f"{order}HHIHH", 0x0100, 3, 1, 7, 0) + struct.pack(
-        f"{order}HHIHH", 0x0112, 3, 1, orientation, 0
-    )
-    return magic + struct.pack(f"{order}IH", 8, 2) + entries + bytes(4)
-
-
-def with_exif(suffix: str, data: bytes, exif: bytes) -> bytes:
-    if suffix == ".jpg":  # after a comment that holds a marker-like pair, and before fill bytes, both allowed
-        block = b"Exif\0\0" + exif
-        comment = b"\xff\xfe" + struct.pack(">H", 6) + b"\xff\xd9ab"
-        return data[:2] + comment + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + b"\xff" + data[2:]
-    if suffix == ".png":
-        return data[:33] + chunk(b"eXIf", exif) + data[33:]
-    assert data[12:16] == b"VP8L"
-    bits = int.from_bytes(data[21:25], "little")  # width - 1, height - 1 in 14 bits each, and whether there is alpha
-    sides = (bits & 0x3FFF).to_bytes(3, "little") + (bits >> 14 & 0x3FFF).to_bytes(3, "little")
-    flags = bytes([0x08 | (0x10 if bits >> 28 & 1 else 0), 0, 0, 0])
-    padded = exif + bytes(len(exif) % 2)
-    extended = (
-        b"VP8X" + struct.pack("<I", 10) + flags + sides + data[12:] + b"EXIF" + struct.pack("<I", len(exif)) + padded
-    )
-    return b"RIFF" + struct.pack("<I", len(extended) + 4) + b"WEBP" + extended
-
-
-def tiff(orientation: int, rgb: np.ndarray) -> bytes:
-    height, width = rgb.shape[:2]
-    bits_at, data_at = 8 + 2 + 10 * 12 + 4, 8 + 2 + 10 * 12 + 4 + 6
-    entries = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, bits_at), (259, 3, 1, 1), (262, 3, 1, 2)]
-    entries += [
-        (273, 4, 1, data_at),
-        (274, 3, 1, orientation),
-        (277, 3, 1, 3),
-        (278, 3, 1, height),
-        (279, 4, 1, rgb.size),
-    ]
-    directory = struct.pack("<H", 10) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
-    return b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<HHH", 8, 8, 8) + rgb.tobytes()
-
-
-def looked_at(stored: np.ndarray, orientation: int) -> np.ndarray:
-    """Place pixel by pixel, from the standard's words: where row 0 and column 0 are in the picture to look at."""
-    rows, columns = stored.shape[:2]
-    row0, column0 = [
-        ("top", "left"), ("top", "right"), ("bottom", "right"), ("bottom", "left"),
-        ("left", "top"), ("right", "top"), ("right", "bottom"), ("left", "bottom"),
-    ][orientation - 1]  # fmt: skip
-    shape = (rows, columns) if orientation <= 4 else (columns, rows)
-    picture = np.zeros((*shape, *stored.shape[2:]), stored.dtype)
-    for r in range(rows):
-        for c in range(columns):
-            place = {row0: r, column0: c}
-            y = place["top"] if "top" in place else shape[0] - 1 - place["bottom"]
-            x = place["left"] if "left" in place else shape[1] - 1 - place["right"]
-            picture[y, x] = stored[r, c]
-    return picture
-
-
-def put(folder: Path, name: str, data: bytes) -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
+from .pictures import (
+    BLUE,
+    FOUR,
+    GREEN,
+    PATCHES,
+    RED,
+    WHITE,
+    chunk,
+    encode,
+    exif_block,
+    looked_at,
+    png,
+    put,
+    refusal,
+    tiff,
+    with_exif,
+)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".webp", ".tiff", ".PNG"])
@@ -203,16 +125,6 @@ def test_palette_is_looked_up_with_its_transparency(tmp_path: Path) -> None:
 def test_one_bit_grey_spans_black_to_white(tmp_path: Path) -> None:
     result = read_image(put(tmp_path, "x", png(3, 1, 1, 0, b"\0" + bytes([0b10100000]))))
     np.testing.assert_array_equal(result[..., 0], [[255, 0, 255]])
-
-
-def refusal(path: Path | str, **options: Any) -> str:
-    """Return what `read_image` says: one line that names the file."""
-    with pytest.raises(OnnxplainError) as caught:
-        read_image(path, **options)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    return message
 
 
 def test_missing_file_folder_and_empty_file_are_refused(tmp_path: Path) -> None:
@@ -320,153 +232,3 @@ def test_tiff_alpha_is_refused_unless_opaque(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(put(tmp_path, "x", encode(".tiff", opaque))), FOUR)
     opaque[0, 0, 3] = 254
     assert "fourth channel" in refusal(put(tmp_path, "x", encode(".tiff", opaque)))
-
-
-def test_as_image_reads_paths_and_keeps_arrays(tmp_path: Path) -> None:
-    write_image(tmp_path / "four.png", FOUR)
-    np.testing.assert_array_equal(as_image(str(tmp_path / "four.png")), FOUR)
-    np.testing.assert_array_equal(as_image(tmp_path / "four.png"), FOUR)
-    assert as_image(FOUR) is FOUR
-    reversed_rows = as_image(FOUR[::-1])
-    assert reversed_rows.flags.c_contiguous
-    np.testing.assert_array_equal(reversed_rows, [[BLUE, WHITE], [RED, GREEN]])
-
-
-@pytest.mark.parametrize(
-    ("given", "named"),
-    [
-        (np.zeros((4, 5, 3), np.float32), r"float32 \[4, 5, 3\]"),
-        (np.zeros((3, 4, 5), np.uint8), r"uint8 \[3, 4, 5\]"),
-        (np.zeros((4, 5), np.uint8), r"uint8 \[4, 5\]"),
-        (np.zeros((4, 5, 4), np.uint8), r"uint8 \[4, 5, 4\]"),
-        (np.zeros((0, 5, 3), np.uint8), r"uint8 \[0, 5, 3\]"),
-        (17, "type int"),
-        (None, "type NoneType"),
-    ],
-)
-def test_as_image_says_what_it_was_given(given: Any, named: str) -> None:
-    with pytest.raises(UsageError, match=named):
-        as_image(given)
-
-
-def test_find_images_in_folders_patterns_and_files(tmp_path: Path) -> None:
-    for name in (
-        "b.png",
-        "a.JPG",
-        "notes.txt",
-        "sub/c.tif",
-        "sub/deep/d.webp",
-        ".hidden.png",
-        ".cache/e.png",
-        "raw.bin",
-    ):
-        put(tmp_path, name, b"x")
-
-    def names(*given: Path | str) -> list[str]:
-        return [path.relative_to(tmp_path).as_posix() for path in find_images(given)]
-
-    assert names(tmp_path) == ["a.JPG", "b.png", "sub/c.tif", "sub/deep/d.webp"]
-    assert names(tmp_path / "sub", tmp_path / "a.JPG") == ["sub/c.tif", "sub/deep/d.webp", "a.JPG"]
-    assert names(f"{tmp_path}/*") == ["a.JPG", "b.png"]
-    assert names(f"{tmp_path}/**/*.w*") == ["sub/deep/d.webp"]
-    assert names(tmp_path / "raw.bin") == ["raw.bin"]
-    assert names(tmp_path / "b.png", tmp_path / "sub" / ".." / "b.png", tmp_path) == names(tmp_path / "b.png", tmp_path)
-    assert find_images(str(tmp_path / "b.png")) == [tmp_path / "b.png"]
-
-
-def test_find_images_sorts_what_the_file_system_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = [str(put(tmp_path, name, b"x")) for name in ("b.png", "c.png", "a.png")]
-    monkeypatch.setattr(glob, "glob", lambda *_, **__: files)
-    assert [path.name for path in find_images([tmp_path])] == ["a.png", "b.png", "c.png"]
-
-
-def test_find_images_takes_names_before_patterns(tmp_path: Path) -> None:
-    bracketed, other = put(tmp_path, "[ab]/x[1].png", b"x"), put(tmp_path, "a/x1.png", b"x")
-    assert find_images([bracketed]) == [bracketed]
-    assert find_images([tmp_path / "[ab]"]) == [bracketed]
-    assert find_images([f"{tmp_path}/[a]/x[1].png"]) == [other]
-
-
-@pytest.mark.parametrize("missing", ["none.png", "*.gif", "empty"])
-def test_find_images_names_what_matches_nothing(tmp_path: Path, missing: str) -> None:
-    put(tmp_path, "empty/notes.txt", b"x")
-    there = put(tmp_path, "there.png", b"x")
-    with pytest.raises(UsageError) as caught:
-        find_images([there, tmp_path / missing])
-    assert str(caught.value).startswith(f"{tmp_path / missing}: no ")
-
-
-@pytest.mark.parametrize("name", ["x", "x.txt", "x.gif", "x.png.tmp"])
-def test_unknown_suffixes_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=r"x.*use \.png"):
-        write_image(tmp_path / name, FOUR)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("array", [FOUR.astype(np.float32), FOUR[..., 0].astype(float), FOUR[..., :2], FOUR[:0, :, 0]])
-def test_other_arrays_are_not_written(tmp_path: Path, array: np.ndarray) -> None:
-    with pytest.raises(UsageError, match=str(array.dtype)):
-        write_image(tmp_path / "x.png", array)
-    assert not list(tmp_path.iterdir())
-
-
-def test_more_pixels_than_the_format_holds_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OnnxplainError, match=r"x\.jpg: 70000 x 1 pixels"):
-        write_image(tmp_path / "x.jpg", np.zeros((1, 70000, 3), np.uint8))
-    assert not list(tmp_path.iterdir())
-
-
-def test_atomic_write_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
-    target = put(tmp_path, "n" * 250 + ".bin", b"old")
-    atomic_write_bytes(target, b"new")
-    assert target.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-@pytest.mark.parametrize("step", ["write_bytes", "replace"])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_failed_write_keeps_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
-) -> None:
-    target = put(tmp_path, "x.bin", b"old")
-    original = getattr(Path, step)
-
-    def fail(self: Path, *arguments: Any) -> None:
-        if step == "write_bytes":
-            original(self, b"ne")
-        raise error
-
-    monkeypatch.setattr(Path, step, fail)
-    expected = OnnxplainError if isinstance(error, OSError) else KeyboardInterrupt
-    with pytest.raises(expected) as caught:
-        atomic_write_bytes(target, b"new")
-    assert expected is KeyboardInterrupt or str(caught.value).startswith(f"{target}: cannot be written (No space left")
-    assert target.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_unwritable_places_are_refused(tmp_path: Path) -> None:
-    file = put(tmp_path, "file", b"x")
-    for path in (tmp_path / "no folder" / "x.png", file / "x.png"):
-        with pytest.raises(OnnxplainError, match="cannot be written"):
-            write_image(path, FOUR)
-    (tmp_path / "folder.png").mkdir()
-    for path in (tmp_path / "folder.png", Path(os.devnull)):
-        with pytest.raises(OnnxplainError, match="not a regular file"):
-            atomic_write_bytes(path, b"x")
-    assert sorted(tmp_path.iterdir()) == [file, tmp_path / "folder.png"]
-    assert file.read_bytes() == b"x"
-
-
-@pytest.mark.skipif(os.name == "nt", reason="permissions and links of POSIX")
-def test_written_files_have_usual_permissions_and_links_stay(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "link.png").symlink_to(tmp_path / "folder" / "real.png")
-    before = os.umask(0o022)
-    try:
-        write_image(tmp_path / "link.png", FOUR)
-    finally:
-        os.umask(before)
-    assert (tmp_path / "link.png").is_symlink()
-    assert (tmp_path / "folder" / "real.png").stat().st_mode & 0o777 == 0o644
-    np.testing.assert_array_equal(read_image(tmp_path / "folder" / "real.png"), FOUR)

@@ -13,6 +13,7 @@ from onnxplain.graph_rewrites.metadata import read_metadata
 
 Array = np.ndarray
 Shape = Sequence[int | str | None]
+ALL = ("score", "cam", "heatmap", "activation", "gradient", "logits")
 
 
 def f32(values: Any) -> Array:
@@ -156,3 +157,11 @@ def explain(
 def names_of(values: Sequence[onnx.ValueInfoProto]) -> list[str]:
     """The names of graph inputs or outputs."""
     return [value.name for value in values]
+
+
+def described(values: list[onnx.ValueInfoProto]) -> dict[str, tuple[int, list[int | str]]]:
+    """Element type and sizes by name."""
+    return {
+        v.name: (v.type.tensor_type.elem_type, [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim])
+        for v in values
+    }

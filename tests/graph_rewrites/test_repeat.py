@@ -235,3 +235,20 @@ def test_a_subgraph_after_the_place_sees_repeated_rows() -> None:
     for name, value in plain.items():
         np.testing.assert_allclose(got[name], value, rtol=1e-5, atol=1e-6)
     assert names_of(model.graph.output) == names_of(explained.graph.output)[:2]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_targets_for_another_number_of_samples_are_an_error(rows: int) -> None:
+    explained = rewrite(small_cnn())
+    with pytest.raises(Exception, match="ONNXRuntimeError"):
+        explain(explained, images(explained, 2), np.zeros((rows, 2), np.int64))
+
+
+def test_a_batch_size_written_as_minus_one_is_open() -> None:
+    model = small_cnn()
+    for value in (model.graph.input[0], model.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = -1
+    feeds = images(small_cnn(), 2)
+    found = explain(rewrite(model), feeds, np.array([[0, 1], [2, 0]]))
+    expected = explain(rewrite(small_cnn()), feeds, np.array([[0, 1], [2, 0]]))
+    np.testing.assert_array_equal(found["cam"], expected["cam"])
