@@ -89,7 +89,7 @@ def explain(
         providers=providers,
     )
     if explainer.preprocess_is_assumed:
-        notes.print("note: the model records no preprocessing; 'imagenet' is assumed, see --preprocess", style="yellow")
+        notes.print(f"note: the model records no preprocessing; assuming {explainer.preprocess}, see --preprocess")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
