@@ -31,8 +31,25 @@ def cam_method(name: str) -> Callable[[CamMethod], CamMethod]:
 @cam_method("grad-cam")
 def grad_cam(op: Emitter, activation: Tensor, gradient: Tensor) -> Tensor:
     """ReLU(sum_k alpha_k A^k) with alpha_k the spatial mean of dy^c/dA^k (Selvaraju et al. 2017, eq. 1 and 2)."""
-    alpha = op.reduce("ReduceMean", gradient, range(2, len(gradient.shape)))
-    return op.Relu(op.reduce("ReduceSum", op.Mul(alpha, activation), [1]))
+    alpha = spatial_mean(op, gradient)
+    # As a matrix product: on the CPU half the time of a product and a sum over channels.
+    weighted = op.MatMul(op.Reshape(alpha, [0, 1, -1]), op.Reshape(activation, [0, 0, -1]))
+    spatial = op.sizes(activation, range(2, len(activation.shape)))
+    return op.Relu(op.Reshape(weighted, op.join([0, 1], spatial)))
+
+
+def spatial_mean(op: Emitter, tensor: Tensor) -> Tensor:
+    """The mean over the spatial axes, kept with size 1: [rows, C, *spatial] to [rows, C, 1, ...].
+
+    Behind global average pooling a gradient is one value per channel, expanded: that value is its mean.
+    """
+    maker = tensor.inputs[0] if tensor.inputs else None
+    if maker is not None and maker.op == "Expand":
+        value = maker.inputs[0]
+        kept = [*tensor.shape[:2], *[1] * (len(tensor.shape) - 2)]
+        if None not in kept and list(value.shape or []) == kept:
+            return value
+    return op.reduce("ReduceMean", tensor, range(2, len(tensor.shape)))
 
 
 def heatmap(op: Emitter, cam: Tensor, size: Tensor) -> Tensor:
