@@ -84,6 +84,7 @@ def class_score(op: Emitter, logits: Tensor, target: Tensor) -> Tensor:
         [rows, 1].
     """
     wanted = op.Reshape(target, [-1, 1])
+    wanted.shape = [logits.shape[0], 1]
     place = op.Max(op.Sub(op.Neg(wanted), 1), 0)  # how many classes of the row score higher
     most = op.Add(op.reduce("ReduceMax", place, [0, 1], keepdims=False), 1)
     count = op.Min(op.Reshape(most, [1]), op.size(logits, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
-from ..tensors import Tensor, rank
+from ..tensors import Tensor, rank, value_of
 
 
 @gradient_of("MatMul")
@@ -44,6 +44,11 @@ def gemm(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     def da() -> Tensor:
         if a_flipped:
             return op.Gemm(b, grad, alpha=alpha, transA=b_flipped, transB=1)
+        if (single := _single_column(grad)) is not None:  # one class's score: its weights, without a matrix product
+            column, values = single
+            weights = op.Gather(b, op.Reshape(column, [-1]), axis=0 if b_flipped else 1)
+            weights = weights if b_flipped else _transposed(op, weights)
+            return op.Mul(weights, values if alpha == 1 else op.Mul(values, alpha))
         return op.Gemm(grad, b, alpha=alpha, transB=1 - b_flipped)
 
     def db() -> Tensor:
@@ -52,6 +57,23 @@ def gemm(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
         return op.Gemm(a, grad, alpha=alpha, transA=1 - a_flipped)
 
     return [da, db, lambda: grad if beta == 1 else op.Mul(grad, beta)][: len(node.inputs)]
+
+
+def _single_column(grad: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Column and value [rows, 1] of a matrix with one value in each row, as the gradient of GatherElements makes it."""
+    maker = grad.inputs[0] if grad.inputs else None
+    if maker is None or maker.op != "ScatterElements" or maker.attrs["axis"] != 1 or rank(grad) != 2:
+        return None
+    base, column, values = maker.inputs
+    one_per_row = None not in (column.shape or [None]) and list(column.shape) == [grad.shape[0], 1]
+    return (column, values) if one_per_row and _is_zeros(base) else None
+
+
+def _is_zeros(tensor: Tensor) -> bool:
+    """Whether the tensor is an expanded zero."""
+    maker = tensor.inputs[0] if tensor.inputs else None
+    value = value_of(maker.inputs[0]) if maker is not None and maker.op == "Expand" else None
+    return value is not None and not value.any()
 
 
 def _transposed(op: Emitter, tensor: Tensor) -> Tensor:

@@ -274,3 +274,25 @@ def test_the_table_is_the_same_after_a_rewrite() -> None:
     before = dict(GRADIENTS)
     rewrite(small_cnn(), rules="guided", layers="relu1")
     assert before == GRADIENTS
+
+
+@pytest.mark.parametrize("flipped", [0, 1])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_the_gradient_of_picked_columns_of_a_product(flipped: int, columns: int) -> None:
+    rng = np.random.default_rng(0)
+    weight, index = rng.normal(size=(5, 4)).astype(np.float32), rng.integers(-5, 5, size=(3, columns))
+    shape = "5, 4" if flipped else "4, 5"
+    text = f"""<ir_version: 8, opset_import: ["": 17]>
+    g (float[3, 4] x, float[{shape}] w, int64[3, {columns}] i) => (float[3, {columns}] y)
+    {{ z = Gemm <transB = {flipped}, alpha = 0.5> (x, w)  y = GatherElements <axis = 1> (z, i) }}"""
+    cotangent = rng.normal(size=(3, columns)).astype(np.float32)
+    feeds = {
+        "x": np.ones((3, 4), np.float32),
+        "w": weight if flipped else weight.T,
+        "i": index,
+        "y_cotangent": cotangent,
+    }
+    model = append_vjp(onnx.parser.parse_model(text), "y", "x")
+    assert ("Gather" in [node.op_type for node in model.graph.node]) == (columns == 1)
+    expected = 0.5 * np.einsum("rk,rkc->rc", cotangent, weight[index])
+    np.testing.assert_allclose(run(model, feeds)["x_grad"], expected, rtol=1e-5)
