@@ -78,11 +78,17 @@ def read(source: ModelSource) -> Model:
     proto, weights, overridable = _lift_weights(loaded, folder, name)
     try:
         proto = _normalise(proto)
+        declared = {value.name: value for value in proto.graph.output if value.type.tensor_type.HasField("shape")}
+        proto = infer_shapes(_with_open_outputs(proto))
     except Exception as error:  # onnx raises its own, RuntimeError and protobuf errors alike; all mean the same here
         raise OnnxplainError(
             f"{name}: {_first_line(error)}; check the file with onnx.checker or export again"
         ) from error
+    _restore_symbols(proto.graph, declared)
     graph = gs.import_onnx(proto)
+    for value in proto.graph.output:
+        if value.name in declared:
+            value.CopyFrom(declared[value.name])
     sources = {id(node): source for node, source in zip(graph.nodes, proto.graph.node, strict=True)}
     return Model(graph, proto, weights, overridable, folder, name, sources)
 
@@ -248,7 +254,7 @@ def _load_external(tensor: onnx.TensorProto, folder: Path, name: str) -> None:
 
 
 def _normalise(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Inlines model-local functions, raises the opset to 17 where it is older, and infers shapes."""
+    """Inlines model-local functions, raises the opset to 17 where it is older, and names an open batch axis."""
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
     for imported in proto.opset_import:
@@ -262,7 +268,30 @@ def _normalise(proto: onnx.ModelProto) -> onnx.ModelProto:
         proto.ir_version = max(proto.ir_version, MIN_IR_VERSION)
         onnx.helper.set_model_props(proto, metadata)
     _name_batch(proto.graph)
-    return infer_shapes(proto)
+    return proto
+
+
+def _with_open_outputs(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without the symbols of its outputs' sizes.
+
+    Exporters often name an output's batch otherwise than the input's; inference tells that they are the same.
+    """
+    result = onnx.ModelProto()
+    result.CopyFrom(proto)
+    for value in result.graph.output:
+        for dim in value.type.tensor_type.shape.dim:
+            dim.ClearField("dim_param")
+    return result
+
+
+def _restore_symbols(graph: onnx.GraphProto, declared: dict[str, onnx.ValueInfoProto]) -> None:
+    """Takes the file's symbols for the output sizes that inference could not tell to be an input's."""
+    known = {dim.dim_param for value in graph.input for dim in value.type.tensor_type.shape.dim}
+    for value in graph.output:
+        was = declared[value.name].type.tensor_type.shape.dim if value.name in declared else []
+        for dim, before in zip(value.type.tensor_type.shape.dim, was, strict=False):
+            if before.dim_param and not dim.HasField("dim_value") and dim.dim_param not in known - {""}:
+                dim.dim_param = before.dim_param
 
 
 def _name_batch(graph: onnx.GraphProto) -> None:

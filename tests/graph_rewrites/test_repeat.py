@@ -252,3 +252,14 @@ def test_a_batch_size_written_as_minus_one_is_open() -> None:
     found = explain(rewrite(model), feeds, np.array([[0, 1], [2, 0]]))
     expected = explain(rewrite(small_cnn()), feeds, np.array([[0, 1], [2, 0]]))
     np.testing.assert_array_equal(found["cam"], expected["cam"])
+
+
+def test_an_output_whose_batch_has_another_name_does_not_fix_the_number_of_targets() -> None:
+    model = small_cnn()
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "unk__7"
+    explained = rewrite(model)
+    assert explained.graph.output[0] == model.graph.output[0]
+    feeds, target = images(model, 2), np.array([[0, 1], [2, 0]])
+    np.testing.assert_array_equal(
+        explain(explained, feeds, target)["cam"], explain(rewrite(small_cnn()), feeds, target)["cam"]
+    )
