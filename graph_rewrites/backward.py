@@ -122,17 +122,28 @@ def sweep(
     return {name: grads.get(name) for name in wanted}
 
 
-def tensors_between(nodes: Sequence[gs.Node], start: Iterable[str], end: Iterable[str]) -> set[str]:
-    """Names of the float tensors on a path from `start` to `end`, both included where they are connected."""
-    reached = set(start)
-    for node in nodes:
-        if any(tensor.name in reached for tensor in used_tensors(node)):
-            reached.update(tensor.name for tensor in node.outputs if tensor.name and is_float(tensor))
+def tensors_between(
+    nodes: Sequence[gs.Node], start: Iterable[str], end: Iterable[str], floats_only: bool = True
+) -> set[str]:
+    """Names of the tensors on a path from `start` to `end`, both included where they are connected.
+
+    By default a path is one that gradients can take, through float tensors alone.
+    """
+    reached = reach(nodes, start, floats_only)
     needed = reached & set(end)
     for node in reversed(nodes):
         if any(tensor.name in needed for tensor in node.outputs):
             needed.update(tensor.name for tensor in used_tensors(node) if tensor.name in reached)
     return needed
+
+
+def reach(nodes: Sequence[gs.Node], start: Iterable[str], floats_only: bool = False) -> set[str]:
+    """Names of the tensors that depend on `start`, and `start` itself; if asked, through float tensors alone."""
+    reached = set(start)
+    for node in nodes:
+        if any(tensor.name in reached for tensor in used_tensors(node)):
+            reached.update(t.name for t in node.outputs if t.name and (is_float(t) or not floats_only))
+    return reached
 
 
 def used_tensors(node: gs.Node) -> Iterator[Tensor]:

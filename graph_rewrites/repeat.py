@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from .backward import used_tensors
+from .backward import reach, tensors_between, used_tensors
 from .emit import Emitter
 from .model_file import Model
 from .tensors import Tensor
@@ -109,24 +109,7 @@ def first_rows(op: Emitter, tensor: Tensor, target: Tensor) -> Tensor:
 
 def _data_path(model: Model, score: str) -> set[str]:
     """Names of the tensors, of any dtype, that depend on the inputs and that the score depends on."""
-    return reach(model.graph.nodes, {tensor.name for tensor in model.inputs}) & _ancestors(model.graph.nodes, score)
-
-
-def reach(nodes: Sequence[gs.Node], start: set[str]) -> set[str]:
-    """Names of the tensors, of any dtype, that depend on `start`, and `start` itself."""
-    reached = set(start)
-    for node in nodes:
-        if any(tensor.name in reached for tensor in used_tensors(node)):
-            reached.update(tensor.name for tensor in node.outputs if tensor.name)
-    return reached
-
-
-def _ancestors(nodes: Sequence[gs.Node], end: str) -> set[str]:
-    needed = {end}
-    for node in reversed(nodes):
-        if any(tensor.name in needed for tensor in node.outputs):
-            needed.update(tensor.name for tensor in used_tensors(node))
-    return needed
+    return tensors_between(model.graph.nodes, [tensor.name for tensor in model.inputs], [score], floats_only=False)
 
 
 def _descendants(model: Model, tensors: Sequence[Tensor], path: set[str]) -> set[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
-from .backward import sweep
+from .backward import reach, sweep
 from .backward_rules import require_applied, rule_set
 from .emit import Emitter
 from .errors import OnnxplainError, UsageError, closest
@@ -17,7 +17,7 @@ from .maps import CAM_METHODS, heatmap
 from .metadata import VERSION, add_metadata, read_metadata
 from .model_file import Model, ModelSource, read, write
 from .publish import Publisher, prune
-from .repeat import apply_repeat, find_repeat, first_rows, reach
+from .repeat import apply_repeat, find_repeat, first_rows
 from .score import as_matrix, class_score, find_logits
 from .tensors import Tensor
 
