@@ -16,16 +16,16 @@ from .graph_rewrites.backward import GRADIENTS, gradient_of
 from .graph_rewrites.backward_rules import RULES, backward_rule
 from .graph_rewrites.errors import OnnxplainError, UsageError
 from .graph_rewrites.layers import Layer
-from .graph_rewrites.maps import CAM_METHODS, cam_method
 from .graph_rewrites.metadata import VERSION
+from .graph_rewrites.methods.registry import METHODS, method
 from .graph_rewrites.rewrite import layers, rewrite
 from .graph_rewrites.vjp import append_vjp
 
 __version__ = VERSION
 
 __all__ = [
-    "CAM_METHODS",
     "GRADIENTS",
+    "METHODS",
     "RULES",
     "Explainer",
     "Explanation",
@@ -35,8 +35,8 @@ __all__ = [
     "UsageError",
     "append_vjp",
     "backward_rule",
-    "cam_method",
     "gradient_of",
     "layers",
+    "method",
     "rewrite",
 ]

@@ -25,8 +25,8 @@ from .engine.images import find_images
 from .engine.labels import read_labels
 from .engine.preprocess import parse_preprocess
 from .graph_rewrites.errors import OnnxplainError, UsageError
-from .graph_rewrites.maps import CAM_METHODS
 from .graph_rewrites.metadata import add_metadata, read_metadata
+from .graph_rewrites.methods.registry import METHODS
 from .graph_rewrites.model_file import save
 from .graph_rewrites.rewrite import OUTPUTS, layers, rewrite
 
@@ -41,7 +41,7 @@ screen, notes = Console(), Console(stderr=True)
 Model = Annotated[Path | None, typer.Argument(help="An ONNX file; default: the embedded EfficientNet-Lite0.")]
 Layer = Annotated[str | None, typer.Option("--layer", help="Layer to explain; default: the last convolutional one.")]
 Score = Annotated[str | None, typer.Option("--score", help="Model output to explain, where there are several.")]
-Method = Annotated[str, typer.Option(help=f"Explanation map: {', '.join(CAM_METHODS)}.")]
+Method = Annotated[str, typer.Option(help=f"Explanation map: {', '.join(METHODS)}.")]
 Rules = Annotated[str | None, typer.Option(help="Backward rules: standard, guided, deconvnet, or your own.")]
 Labels = Annotated[Path | None, typer.Option(help="Class names: a text file, one a line, or a JSON list.")]
 PreprocessText = Annotated[

@@ -11,6 +11,7 @@ import onnx
 from ..graph_rewrites.metadata import read_metadata
 from ..graph_rewrites.model_file import ModelSource, load
 from ..graph_rewrites.rewrite import rewrite
+from ..graph_rewrites.score import ScoreSource
 from ..graph_rewrites.tensors import FLOAT_TYPES
 from ..graph_rewrites.verification import coverage, verification_model
 from .float64 import Float64Session
@@ -63,7 +64,7 @@ def certify(
     model: ModelSource,
     *,
     layers: str | None = None,
-    score: str | None = None,
+    score: ScoreSource | None = None,
     providers: Sequence[str] | None = None,
     side: int = SIDE,
     seed: int = 0,
@@ -89,19 +90,20 @@ def certify(
     record = read_metadata(explained) or {}
     (layer,), logits, image = record["layers"], record["score"]["logits"], record["input"]["name"]
     session = Session(explained, providers)
-    to_layer, to_input = coverage(model, layer, logits), coverage(model, image, logits)
+    to_layer, to_input = (coverage(model, start, logits, score) for start in (layer, image))
     certificate = Certificate(layer, session.providers, to_layer, to_input)
     rng = np.random.default_rng(seed)
-    feeds = random_inputs(original, rng, side)
+    feeds = random_inputs(explained, rng, side)
+    del feeds[record["names"]["target"]]
 
     plain = Session(original, providers)
-    before = dict(zip(plain.outputs, plain.run(None, feeds), strict=True))
+    before = dict(zip(plain.outputs, plain.run(None, {name: feeds[name] for name in plain.inputs}), strict=True))
     target = np.full((feeds[image].shape[0], 1), -1, np.int64)
     after = dict(zip(session.outputs, session.run(None, {**feeds, record["names"]["target"]: target}), strict=True))
     certificate.findings.append(_same_outputs(before, after))
 
     takes_gradient = feeds[image].dtype.kind == "f" and all(how != "missing" for _, _, how in to_input)
-    verification, names = verification_model(model, layer, logits, image if takes_gradient else None)
+    verification, names = verification_model(model, layer, logits, image if takes_gradient else None, score)
     check = _DifferenceCheck(verification, names, feeds, image)
     runtime_gradient = after[record["names"]["gradient"]][:, 0]
     certificate.findings.append(check.against_runtime(runtime_gradient))

@@ -50,6 +50,7 @@ class Session:
         missing = [name for name in chosen if name not in self._session.get_providers()]
         if missing:
             raise OnnxplainError(f"{missing[0]} did not start; check its driver and libraries, or use --providers cpu")
+        self.inputs: list[str] = [value.name for value in self._session.get_inputs()]
         self.outputs: list[str] = [output.name for output in self._session.get_outputs()]
 
     @property

@@ -68,8 +68,9 @@ def deconvnet(op: Emitter, node: Node, grad: Tensor) -> list[Gradient] | None:
 def require_applied(rules: Rules, model: str, end: str, start: Sequence[str]) -> None:
     """A rule set that changed nothing must not pass for one that did."""
     if rules.overrides and not rules.applied:
+        what = "ReLU" if set(rules.overrides) <= set(RECTIFIERS) else f"operator that rules {rules.name!r} treat"
         raise OnnxplainError(
-            f"{model}: no ReLU lies between {', '.join(map(repr, start))} and {end!r}, so backward "
+            f"{model}: no {what} lies between {', '.join(map(repr, start))} and {end!r}, so backward "
             f"rules {rules.name!r} would change nothing; choose an earlier layer, or rules='standard'"
         )
 

@@ -29,6 +29,9 @@ class Emitter:
     def __init__(self, model: Model, prefix: str = "onnxplain") -> None:
         self.model = model
         self.nodes: list[gs.Node] = model.graph.nodes
+        self.inputs: dict[
+            str, str
+        ] = {}  # the graph inputs that were added: from the names asked for to the actual ones
         self._scope = prefix
         self._names = _names_in(model.proto.graph)
         self._counts: dict[str, int] = {}
@@ -87,6 +90,13 @@ class Emitter:
             name = f"onnxplain_{name}"
         self._names.add(name)
         return name
+
+    def input(self, name: str, dtype: Any, shape: Sequence[int | str | None] | None) -> Tensor:
+        """A new graph input, under a claimed name."""
+        tensor = gs.Variable(self.claim(name), dtype, None if shape is None else list(shape))
+        self.model.graph.inputs.append(tensor)
+        self.inputs[name] = tensor.name
+        return tensor
 
     def tensor(self, value: Operand, like: Tensor | None = None) -> Tensor:
         """The operand as a graph tensor."""

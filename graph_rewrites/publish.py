@@ -25,8 +25,8 @@ class Publisher:
 
     def input(self, name: str, dtype: Any, shape: Sequence[int | str | None] | None) -> Tensor:
         """A new graph input."""
-        tensor = gs.Variable(self._claim(name), dtype, None if shape is None else list(shape))
-        self._op.model.graph.inputs.append(tensor)
+        tensor = self._op.input(name, dtype, shape)
+        self.names[name] = tensor.name
         return tensor
 
     def output(self, name: str, tensor: Tensor, shape: Sequence[int | str | None]) -> None:

@@ -32,6 +32,39 @@ class Repeat:
     batch: str
 
 
+class Rows:
+    """The rows of the explained part: one per sample, or K per sample where it is repeated.
+
+    Args:
+        op: appends the nodes.
+        layers: names of the tensors that are explained.
+        score: name of the tensor that holds the class scores.
+    """
+
+    def __init__(self, op: Emitter, layers: Sequence[str], score: str) -> None:
+        self._op, self._score = op, score
+        self.repeat = find_repeat(op.model, layers, score)
+        self._repeated: dict[str, Tensor] = {}
+
+    def apply(self, target: Tensor) -> None:
+        """Repeats each sample as many times as `target`, int64 [N, K], has columns."""
+        self.target = target
+        if self.repeat is not None:
+            self._repeated = apply_repeat(self._op, self.repeat, self._score, target)
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """The tensor with its samples repeated, where they are."""
+        return self._repeated.get(tensor.name, tensor)
+
+    def repeats(self, tensor: Tensor) -> bool:
+        """Whether the model's own tensor holds repeated samples, so that only `once` gives each one time."""
+        return self.repeat is not None and tensor.name not in self._repeated
+
+    def once(self, tensor: Tensor) -> Tensor:
+        """Each sample's first row of a tensor that holds repeated ones."""
+        return tensor if self.repeat is None else first_rows(self._op, tensor, self.target)
+
+
 def find_repeat(model: Model, layers: Sequence[str], score: str) -> Repeat | None:
     """The latest place, at or before the layers, that every path from the inputs to the score passes through.
 

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
-import onnx_graphsurgeon as gs
 
-from .backward import reach, sweep
+from . import excitation_rules as excitation_rules  # registers the rule sets "mwp" and "mwp-dual"
+from . import methods as methods  # registers the methods
 from .backward_rules import require_applied, rule_set
 from .emit import Emitter
-from .errors import OnnxplainError, UsageError, closest
-from .layers import Layer, candidate_layers, channel_axis, choose_layers, spatial_axes
-from .maps import CAM_METHODS, heatmap
+from .errors import UsageError, closest
+from .grid import Grid, as_floats, channel_axis, first_image, grid_of, image_input, layout, spatial_axes
+from .layers import Layer, candidate_layers, choose_layers
 from .metadata import VERSION, add_metadata, read_metadata
-from .model_file import Model, ModelSource, read, write
+from .methods.registry import Method, find_method
+from .model_file import ModelSource, read, write
+from .options import check_options
 from .publish import Publisher, prune
-from .repeat import apply_repeat, find_repeat, first_rows
-from .score import as_matrix, class_score, find_logits
+from .repeat import Rows
+from .score import ScoreSource, as_matrix, class_score, find_logits
 from .tensors import Tensor
+from .trace import FLOAT32, Maps, Place, Trace
 
-FLOAT32 = gs.Variable("float32", np.dtype(np.float32))
-OUTPUTS = ("score", "cam", "heatmap", "activation", "gradient", "logits")
-DEFAULT_OUTPUTS = ("score", "cam", "heatmap")
+OUTPUTS = ("score", "cam", "heatmap", "activation", "gradient", "input_gradient", "logits")
+DEFAULT_OUTPUTS = {
+    "layer": ("score", "cam", "heatmap"),
+    "input": ("score", "input_gradient", "heatmap"),
+    "both": ("score", "input_gradient", "heatmap"),
+    "model": ("score", "cam", "input_gradient", "heatmap"),
+}
+# Outputs that a method has not, by where it explains.
+LACKING = {
+    "layer": (),
+    "input": ("cam", "activation", "gradient"),
+    "both": ("cam",),
+    "model": ("activation", "gradient"),
+}
 
 
-def layers(model: ModelSource, *, score: str | None = None) -> list[Layer]:
+def layers(model: ModelSource, *, score: ScoreSource | None = None) -> list[Layer]:
     """Lists the layers that can be explained, in graph order.
 
     Args:
         model: path or `ModelProto`.
-        score: the output that is explained; needed where there are several.
+        score: what is explained, as in `rewrite`; needed where there are several outputs.
     """
     work = read(model)
     return candidate_layers(work, find_logits(work, score).tensor.name)
@@ -43,56 +58,70 @@ def rewrite(
     method: str = "grad-cam",
     layers: str | Sequence[str] | None = None,
     rules: str | None = None,
-    score: str | None = None,
+    score: ScoreSource | None = None,
     outputs: Sequence[str] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> onnx.ModelProto:
     """Turns a model into an explained model, in standard ONNX operators alone.
 
     Args:
         model: path or `ModelProto` (not changed).
-        method: the explanation map, a key of `CAM_METHODS`.
-        layers: the layers to explain, tensors or nodes by name; default: the last convolutional layer.
-        rules: name of the backward rule set, see `RULES`; default: "standard".
-        score: name of the model output to explain; needed where there are several.
-        outputs: which of `OUTPUTS` to compute; default: score, cam, heatmap.
+        method: the explanation map, a key of `METHODS`.
+        layers: the layers to explain, tensors or nodes by name, or "all"; default: the last convolutional layer, or a
+            transformer's last layer of tokens.
+        rules: name of the backward rule set, see `RULES`; default: the method's own, mostly "standard".
+        score: what is explained; needed where there are several outputs: an output by name, an expression of one such
+            as "max(detections[:, 4:], axis=2)" (see `score_expression`), or a scoring model joined onto them.
+        outputs: which of `OUTPUTS` to compute; default: score, cam, heatmap; for maps at the input score,
+            input_gradient, heatmap.
+        options: the method's own, such as {"relu": False} for Grad-CAM.
 
     Returns:
         The model with the further input `target` (int64 [N, K]: class indices, -1 the top class, -2 the second ...)
         and, as chosen, the further outputs `score` [N, K], `cam` [N, K, h, w], `heatmap` [N, K, H, W], `activation`
-        [N, C, h, w], `gradient` [N, K, C, h, w] and `logits` [N, classes]; per layer as `cam@<layer>` where several are
-        chosen. K is 1 where the model's batch size is fixed.
+        [N, C, h, w], `gradient` [N, K, C, h, w], `input_gradient` [N, K, *input] and `logits` [N, classes]; per layer
+        as `cam@<layer>` where several are chosen. K is 1 where the model's batch size is fixed. `input_gradient` is
+        what the method makes of the gradient there: for guided-grad-cam, its product with the heatmap.
 
     Raises:
-        UsageError: an unknown method, layer, rule set, output, or several model outputs and none chosen.
+        UsageError: an unknown method, option, layer, rule set, output, or several model outputs and none chosen.
         OnnxplainError: the model cannot be explained so; the message says why and what to do.
     """
-    if method not in CAM_METHODS:
-        raise UsageError(f"unknown method {method!r}; {closest(method, CAM_METHODS)}")
-    for name in outputs or ():
-        if name not in OUTPUTS:
-            raise UsageError(f"unknown output {name!r}; {closest(name, OUTPUTS)}")
-    table, wanted = rule_set(rules or "standard"), list(outputs or DEFAULT_OUTPUTS)
-
+    how = find_method(method)
+    given = check_options(method, how.build, options)
+    wanted = _wanted(how, outputs)
     work = read(model)
     if "method" in (read_metadata(work.proto) or {}):
         raise UsageError(f"{work.name}: is an explained model already; rewrite the original model")
     logits = find_logits(work, score)
-    explained_score = {"output": logits.output, "logits": logits.tensor.name, "squashed_by": logits.squashed_by}
-    chosen = choose_layers(work, logits.tensor.name, [layers] if isinstance(layers, str) else layers)
-    chosen_names = [tensor.name for tensor in chosen]
-    image = _image_input(work, chosen_names[0])
+    explained_score = logits.record()  # before the repeat may rename an output
+    chosen = [] if how.at in ("input", "model") else choose_layers(work, logits.tensor.name, layers)
+    image = image_input(work, chosen[0]) if chosen else first_image(work, logits.tensor)
+    pixels = as_floats(work, image) if how.at != "layer" or "input_gradient" in wanted else None
     forward = list(work.graph.nodes)
+    explained = [*chosen, *([pixels] if pixels is not None else [])]
+    # An output that is explained gives its name to what keeps each sample's first row.
+    names = [tensor.name for tensor in explained]
 
     op = Emitter(work)
     publish = Publisher(op)
-    repeat = find_repeat(work, chosen_names, logits.tensor.name)
-    target = publish.input("target", np.dtype(np.int64), [image.shape[0], "targets" if repeat else 1])
-    repeated = apply_repeat(op, repeat, logits.tensor.name, target) if repeat else {}
+    publish.names.update(logits.inputs)
+    rows = Rows(op, names, logits.tensor.name)
+    target = publish.input("target", np.dtype(np.int64), [image.shape[0], "targets" if rows.repeat else 1])
+    rows.apply(target)
     scores = class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), target)
-    rows = {name: repeated.get(name, tensor) for name, tensor in zip(chosen_names, chosen, strict=True)}
-    ones = op.declare(op.Expand(np.ones((), np.float32), op.Shape(scores)), scores)
-    grads = sweep(op, list(work.graph.nodes), {scores.name: ones}, [t.name for t in rows.values()], table)
-    require_applied(table, work.name, logits.output, chosen_names)
+
+    nodes, asked = list(work.graph.nodes), rules or how.rules
+    trace = Trace(op, nodes, scores, rule_set(asked), how.backward)
+    layer_trace = Trace(op, nodes, scores, rule_set("standard"), how.backward) if how.at == "both" else trace
+    size = op.sizes(image, spatial_axes(image))
+    places = [
+        Place(name, tensor, rows.of(tensor), grid_of(op, tensor, image), layer_trace, size)
+        for name, tensor in zip(names, chosen, strict=False)
+    ]
+    source = None if pixels is None else Place(names[-1], pixels, rows.of(pixels), Grid(layout(image)), trace, size)
+    layer_trace.names = [place.rows.name for place in places]
+    trace.names = [*trace.names, *([source.rows.name] if source else [])]
 
     if "score" in wanted:
         publish.output("score", op.Reshape(scores, op.shape(target)), target.shape)
@@ -100,64 +129,66 @@ def rewrite(
         publish.names["logits"] = logits.output
     elif "logits" in wanted:
         values = as_matrix(op, logits.tensor)
-        publish.output(
-            "logits", first_rows(op, values, target) if repeat else values, [target.shape[0], values.shape[1]]
-        )
-    for name, layer in zip(chosen_names, chosen, strict=True):
-        at = f"@{name}" if len(chosen) > 1 else ""
-        grad = grads[rows[name].name]
-        gradient = _channels_first(op, op.zeros_like(rows[name]) if grad is None else grad, layer)
-        activation = _channels_first(op, rows[name], layer)
-        spatial = activation.shape[2:]
-        if "gradient" in wanted:
-            publish.per_target(f"gradient{at}", gradient, target, gradient.shape[1:])
-        if "activation" in wanted:
-            once = _channels_first(op, layer, layer) if name in repeated else activation
-            once = first_rows(op, once, target) if repeat and name not in repeated else once
-            publish.output(f"activation{at}", once, [target.shape[0], *once.shape[1:]])
-        cam = CAM_METHODS[method](op, op.cast_like(activation, FLOAT32), op.cast_like(gradient, FLOAT32))
-        if "cam" in wanted:
-            publish.per_target(f"cam{at}", op.Squeeze(cam, [1]), target, spatial)
-        if "heatmap" in wanted:
-            size = op.sizes(image, spatial_axes(image))
-            large = op.Squeeze(heatmap(op, cam, size), [1])
-            publish.per_target(f"heatmap{at}", large, target, [image.shape[axis] for axis in spatial_axes(image)])
+        publish.output("logits", rows.once(values), [image.shape[0], values.shape[1]])
+    explained_places = places or ([source] if source else [])
+    for index, place in enumerate(explained_places):
+        at = f"@{place.name}" if len(places) > 1 else ""
+        maps = Maps(how.at, how.build, given, place, source)
+        # Of a method at layers, the gradient at the input is the same for all of them.
+        rest = [name for name in wanted if index == 0 or how.at == "both" or name != "input_gradient"]
+        _publish_maps(publish, rows, maps, rest, at, image)
+    for used in (layer_trace, trace):
+        require_applied(used.rules, work.name, logits.output, names)
 
     prune(work, forward)
-    explained = write(work)
+    result = write(work)
     add_metadata(
-        explained,
+        result,
         version=VERSION,
         method=method,
-        layers=chosen_names,
-        rules=rules or "standard",
+        layers=names[: len(chosen)],
+        rules=asked,
+        options=given or None,
         score=explained_score,
-        input={"name": image.name, "layout": _layout(image)},
+        input={"name": image.name, "layout": _image_layout(image)},
         names=publish.names,
     )
-    return explained
+    return result
 
 
-def _image_input(model: Model, layer: str) -> Tensor:
-    """The input that the layer is a coarser grid of: the first of the layer's rank that leads to it."""
-    tensors = model.graph.tensors()
-    for tensor in model.inputs:
-        leads = layer in reach(model.graph.nodes, {tensor.name})
-        if leads and tensor.shape is not None and len(tensor.shape) == len(tensors[layer].shape):
-            return tensor
-    raise OnnxplainError(
-        f"{model.name}: no input of rank {len(tensors[layer].shape)} leads to layer {layer!r}; choose another layer"
-    )
+def _wanted(method: Method, outputs: Sequence[str] | None) -> list[str]:
+    wanted = list(outputs or DEFAULT_OUTPUTS[method.at])
+    for name in wanted:
+        if name not in OUTPUTS:
+            raise UsageError(f"unknown output {name!r}; {closest(name, OUTPUTS)}")
+        if name in LACKING[method.at]:
+            raise UsageError(
+                f"method {method.name!r} has no output {name!r}; take {', '.join(DEFAULT_OUTPUTS[method.at])}"
+            )
+    return wanted
 
 
-def _layout(image: Tensor) -> str | None:
+def _publish_maps(publish: Publisher, rows: Rows, maps: Maps, wanted: Sequence[str], at: str, image: Tensor) -> None:
+    """The outputs of one place; `at` ends their names where there are several places."""
+    place, op, target = maps.place, maps.place.op, rows.target
+    if "activation" in wanted:
+        values = rows.once(place.features) if rows.repeats(place.tensor) else place.grid.maps(op, place.tensor)
+        publish.output(f"activation{at}", values, [image.shape[0], *values.shape[1:]])
+    if "gradient" in wanted:
+        publish.per_target(f"gradient{at}", place.slopes, target, place.slopes.shape[1:])
+    if "cam" in wanted:
+        publish.per_target(f"cam{at}", op.Squeeze(maps.cam, [1]), target, maps.cam.shape[2:])
+    if "input_gradient" in wanted and maps.pixels is not None:
+        name = f"input_gradient{at}" if maps.at == "both" else "input_gradient"
+        values = maps.pixels.grid.values(op, maps.attribution)
+        publish.per_target(name, values, target, image.shape[1:])
+    if "heatmap" in wanted:
+        sizes = [image.shape[axis] for axis in spatial_axes(image)]
+        publish.per_target(f"heatmap{at}", op.Squeeze(maps.heatmap, [1]), target, sizes)
+
+
+def _image_layout(image: Tensor) -> str | None:
     """NCHW or NHWC; None for inputs that are no images."""
     if len(image.shape) != 4:
         return None
     return "NCHW" if channel_axis(image) == 1 else "NHWC"
-
-
-def _channels_first(op: Emitter, tensor: Tensor, layer: Tensor) -> Tensor:
-    """The tensor, laid out as `layer`, as [rows, C, *spatial]."""
-    order = [0, channel_axis(layer), *spatial_axes(layer)]
-    return tensor if order == sorted(order) else op.Transpose(tensor, perm=order)

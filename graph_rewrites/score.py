@@ -1,12 +1,18 @@
-"""What is explained: a scalar per sample, taken from the model's outputs."""
+"""What is explained: class scores per sample, taken from the model's outputs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import onnx
 
 from .emit import Emitter
 from .errors import OnnxplainError, UsageError, closest
+from .join import join_scorer
 from .model_file import Model
+from .score_expression import emit_expression, is_expression
 from .tensors import Tensor, is_float
 
 # Selvaraju et al. 2017, section 3: "the score for class c, y^c (before the softmax)".
@@ -14,28 +20,69 @@ SQUASHERS = ("Softmax", "LogSoftmax", "Sigmoid")
 # Operators between the squashing and the output that only rename, retype or reshape.
 TRANSPARENT = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
 
+# The name of an output, an expression of one (see `score_expression`), or a scoring model (its file or protobuf).
+ScoreSource = str | os.PathLike[str] | onnx.ModelProto
+
 
 @dataclass(frozen=True)
 class Logits:
     """The class scores: `tensor` [N, classes(, 1, ...)], the output they lead to, and what squashes them there.
 
-    `is_output`: the tensor is that output itself, as a matrix.
+    `is_output`: the tensor is that output itself, as a matrix. `expression`: how they are made of the output, if so.
+    `inputs`: inputs that this needs beside the model's own, from the logical names to the actual ones.
     """
 
     tensor: Tensor
     output: str
     squashed_by: str | None
     is_output: bool
+    expression: str | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    def record(self) -> dict[str, str | None]:
+        """What the metadata of an explained model say of its score."""
+        record = {"output": self.output, "logits": self.tensor.name, "squashed_by": self.squashed_by}
+        return record | ({"expression": self.expression} if self.expression else {})
 
 
-def find_logits(model: Model, output: str | None = None) -> Logits:
-    """Finds the class scores behind an output (the only float one, unless named).
+def find_logits(model: Model, score: ScoreSource | None = None) -> Logits:
+    """The class scores that are explained; what must be computed for them is appended to the model.
+
+    Args:
+        model: the model.
+        score: an output, by name (the only float one, unless given); an expression of an output, see
+            `score_expression`; or a scoring model that takes outputs, see `join`.
 
     Raises:
         UsageError: several outputs and none named, or an unknown one.
         OnnxplainError: the output holds no floats, or not one score per class.
     """
     outputs = {tensor.name: tensor for tensor in model.graph.outputs}
+    if isinstance(score, onnx.ModelProto) or (score is not None and _is_model_file(score, outputs)):
+        return Logits(join_scorer(model, score), next(iter(outputs)), None, False, "joined model")
+    if isinstance(score, os.PathLike):
+        raise UsageError(f"{score}: a score given as a file is an ONNX model; give one that ends in .onnx")
+    if score is not None and score not in outputs and is_expression(score):
+        op = Emitter(model, "onnxplain/score")
+        bases = {name: _behind_squashing(tensor, keep_shape=True)[0] for name, tensor in outputs.items()}
+        name, tensor = emit_expression(op, score, outputs, bases)
+        return Logits(tensor, name, None, False, score, op.inputs)
+    output = _named(model, outputs, score)
+    tensor, squashed_by = _behind_squashing(outputs[output])
+    shape = tensor.shape
+    if shape is None or len(shape) < 1 or any(size != 1 for size in shape[2:]):
+        raise OnnxplainError(
+            f"{model.name}: output {output!r} has shape {shape}, not one score per class [N, classes]; choose another "
+            f"output with score= (--score), or an expression such as mean({output})"
+        )
+    return Logits(tensor, output, squashed_by, tensor.name == output and len(shape) == 2)
+
+
+def _is_model_file(score: ScoreSource, outputs: dict[str, Tensor]) -> bool:
+    return str(score) not in outputs and str(score).endswith(".onnx")
+
+
+def _named(model: Model, outputs: dict[str, Tensor], output: str | None) -> str:
     floats = [name for name, tensor in outputs.items() if is_float(tensor)]
     if output is None:
         if not floats:
@@ -44,25 +91,27 @@ def find_logits(model: Model, output: str | None = None) -> Logits:
             )
         if len(floats) > 1:
             raise UsageError(f"{model.name}: several outputs; choose one with score= (--score): {', '.join(floats)}")
-        output = floats[0]
+        return floats[0]
     if output not in outputs:
         raise UsageError(f"{model.name}: no output {output!r}; {closest(output, outputs)}")
     if output not in floats:
         raise OnnxplainError(f"{model.name}: output {output!r} holds no floats, so it has no gradient; choose another")
+    return output
 
-    tensor, squashed_by = outputs[output], None
-    inner = tensor
+
+def _behind_squashing(output: Tensor, keep_shape: bool = False) -> tuple[Tensor, str | None]:
+    """The tensor before a final softmax or sigmoid, and which it is; the output itself where there is none.
+
+    `keep_shape`: only through operators that leave the shape as it is.
+    """
+    inner = output
     while len(inner.inputs) == 1 and inner.inputs[0].op in TRANSPARENT and is_float(inner.inputs[0].inputs[0]):
         inner = inner.inputs[0].inputs[0]
-    if len(inner.inputs) == 1 and inner.inputs[0].op in SQUASHERS:
-        tensor, squashed_by = inner.inputs[0].inputs[0], inner.inputs[0].op
-    shape = tensor.shape
-    if shape is None or len(shape) < 1 or any(size != 1 for size in shape[2:]):
-        raise OnnxplainError(
-            f"{model.name}: output {output!r} has shape {shape}, not one score per class [N, classes]; choose another "
-            "output with score= (--score)"
-        )
-    return Logits(tensor, output, squashed_by, tensor.name == output and len(shape) == 2)
+    if len(inner.inputs) != 1 or inner.inputs[0].op not in SQUASHERS:
+        return output, None
+    if keep_shape and inner.shape != output.shape:
+        return output, None
+    return inner.inputs[0].inputs[0], inner.inputs[0].op
 
 
 def as_matrix(op: Emitter, logits: Tensor) -> Tensor:

@@ -12,8 +12,9 @@ from .backward import GRADIENTS, key_of, sweep, tensors_between, used_tensors
 from .backward_rules import rule_set
 from .emit import Emitter
 from .expand import has_function_body
-from .model_file import ModelSource, read, write
+from .model_file import Model, ModelSource, read, write
 from .publish import Publisher, prune
+from .score import ScoreSource, find_logits
 from .tensors import Tensor, schema
 
 NARROW = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
@@ -33,9 +34,12 @@ def as_float64(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
-def coverage(model: ModelSource, start: str, end: str) -> list[tuple[str, int, str]]:
-    """The operators between two tensors: (operator, how many nodes, "rule" | "function body" | "missing")."""
-    work = read(model)
+def coverage(model: ModelSource, start: str, end: str, score: ScoreSource | None = None) -> list[tuple[str, int, str]]:
+    """The operators between two tensors, of the model or of what `score` appends to it.
+
+    Returns (operator, how many nodes, "rule" | "function body" | "missing").
+    """
+    work = _with_score(model, score)
     path = tensors_between(work.graph.nodes, [start], [end])
     nodes = [
         node
@@ -51,15 +55,16 @@ def coverage(model: ModelSource, start: str, end: str) -> list[tuple[str, int, s
 
 
 def verification_model(
-    model: ModelSource, layer: str, logits: str, image: str | None
+    model: ModelSource, layer: str, logits: str, image: str | None, score: ScoreSource | None = None
 ) -> tuple[onnx.ModelProto, dict[str, str]]:
     """The float64 model on which gradients are compared with differences of values.
 
     It has, besides the model's inputs, the inputs `offset` (added to the layer's feature maps) and `cotangent` (of the
     logits), and, in place of the model's outputs, `value` (the logits), `activation` (the layer's feature maps),
     `layer_gradient` and, for a float `image` input, `input_gradient`. Returns it with the actual names of these.
+    `score` is what is explained, where that appends to the model.
     """
-    work = read(model)
+    work = _with_score(model, score)
     op = Emitter(work)
     publish = Publisher(op)
     tensors = work.graph.tensors()
@@ -82,6 +87,13 @@ def verification_model(
         publish.output("input_gradient", _or_zeros(op, grads[image], tensors[image]), tensors[image].shape)
     prune(work, [])
     return as_float64(write(work)), publish.names
+
+
+def _with_score(model: ModelSource, score: ScoreSource | None) -> Model:
+    work = read(model)
+    if score is not None:
+        find_logits(work, score)
+    return work
 
 
 def _or_zeros(op: Emitter, grad: Tensor | None, like: Tensor) -> Tensor:
