@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,12 +17,19 @@ from rich.table import Table
 
 from . import __version__
 from .engine import embedded
+from .engine.arguments import pairs, read_inputs
 from .engine.certificate import SIDE, Certificate, certify
+from .engine.compare import Comparison
+from .engine.compare import compare as compare_methods
+from .engine.contact_sheet import contact_sheet
 from .engine.explainer import Explainer
-from .engine.explanation import Explanation
-from .engine.images import find_images
+from .engine.images import find_images, write_image
 from .engine.labels import read_labels
+from .engine.many_runs.occlusion import PAPER_SIZES
+from .engine.many_runs.registry import MANY_RUNS
+from .engine.plugins import load_plugin
 from .engine.preprocess import parse_preprocess
+from .engine.tables import explanation_table, file_stem, operator_table, row_of
 from .graph_rewrites.errors import OnnxplainError, UsageError
 from .graph_rewrites.metadata import add_metadata, read_metadata
 from .graph_rewrites.methods.registry import METHODS
@@ -37,13 +43,30 @@ app = typer.Typer(
     add_completion=False,
 )
 screen, notes = Console(), Console(stderr=True)
+PAPER_METHODS = ("grad-cam", "guided-backprop", "guided-grad-cam", "deconvnet", "c-mwp", "occlusion")
 
 Model = Annotated[Path | None, typer.Argument(help="An ONNX file; default: the embedded EfficientNet-Lite0.")]
-Layer = Annotated[str | None, typer.Option("--layer", help="Layer to explain; default: the last convolutional one.")]
-Score = Annotated[str | None, typer.Option("--score", help="Model output to explain, where there are several.")]
-Method = Annotated[str, typer.Option(help=f"Explanation map: {', '.join(METHODS)}.")]
-Rules = Annotated[str | None, typer.Option(help="Backward rules: standard, guided, deconvnet, or your own.")]
+ALL_METHODS = (*METHODS, *MANY_RUNS)
+Layers = Annotated[
+    list[str] | None,
+    typer.Option("--layer", "--layers", help="Layer to explain, or all; may be repeated; default: the last one."),
+]
+Score = Annotated[
+    str | None,
+    typer.Option(help="What is explained: an output, an expression as max(boxes[:, 4:], axis=2), or an .onnx file."),
+]
+Method = Annotated[str, typer.Option(help=f"One of {', '.join(ALL_METHODS)}.")]
+Rules = Annotated[str | None, typer.Option(help="Backward rules: standard, guided, deconvnet, mwp, or your own.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", help="An option of the method, name=value; may be repeated.")
+]
+Inputs = Annotated[
+    list[str] | None, typer.Option("--input", help="A further input, name=file (.npy, or a picture as a mask).")
+]
 Labels = Annotated[Path | None, typer.Option(help="Class names: a text file, one a line, or a JSON list.")]
+Targets = Annotated[
+    list[str] | None, typer.Option("--target", "-t", help="Class index, label, top1, top5 ...; may be repeated.")
+]
 PreprocessText = Annotated[
     str | None,
     typer.Option("--preprocess", help="A preset (imagenet, tf, caffe, raw, uint8), or preset,name=value,..."),
@@ -52,6 +75,7 @@ Providers = Annotated[
     list[str] | None, typer.Option("--providers", help="cpu, cuda ...; default: cuda where it is usable, else cpu.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Image = Annotated[Path | None, typer.Argument(help="An image; default: the embedded photo.")]
 
 
 @app.command()
@@ -60,14 +84,14 @@ def explain(
     images: Annotated[
         list[str] | None, typer.Argument(help="Images, folders or globs; default: the embedded photo.")
     ] = None,
-    target: Annotated[
-        list[str] | None, typer.Option("--target", "-t", help="Class index, label, top1, top5 ...; may be repeated.")
-    ] = None,
+    target: Targets = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("explanations"),
-    layer: Layer = None,
+    layer: Layers = None,
     method: Method = "grad-cam",
+    option: Options = None,
     rules: Rules = None,
     score: Score = None,
+    further: Inputs = None,
     preprocess: PreprocessText = None,
     labels: Labels = None,
     providers: Providers = None,
@@ -87,32 +111,102 @@ def explain(
         preprocess=preprocess,
         labels=read_labels(labels) if labels else None,
         providers=providers,
+        options=pairs(option, "option"),
+        progress=_steps,
     )
-    if explainer.preprocess_is_assumed:
-        notes.print(f"note: the model records no preprocessing; assuming {explainer.preprocess}, see --preprocess")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OnnxplainError(
-            f"{output}: the output folder cannot be made ({error.strerror}); choose another"
-        ) from error
+    inputs = read_inputs(further)
+    _note_assumption(explainer)
+    _make_folder(output)
 
     failures: list[OnnxplainError] = []
     rows, taken = [], set[str]()
-    for explanation in explainer.explain_each(_progress(paths), target, failures.append):
-        stem = _file_stem(explanation, taken)
+    for explanation in explainer.explain_each(_progress(paths, explainer), target, failures.append, inputs):
+        stem = file_stem(explanation, taken, len(explainer.record["layers"]) > 1)
         explanation.save(output / f"{stem}.png")
         if npy:
             explanation.save(output / f"{stem}.npy")
-        rows.append(_row(explanation, output / f"{stem}.png"))
+        rows.append(row_of(explanation, output / f"{stem}.png"))
     if as_json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
-        screen.print(_explanation_table(rows, explainer))
+        screen.print(explanation_table(rows, explainer))
     for failure in failures:
         _report(failure)
     if failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    model: Model = None,
+    image: Image = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "--methods", help="Methods, by comma or repeated; default: those of the paper."),
+    ] = None,
+    layer: Layers = None,
+    target: Targets = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("comparison.png"),
+    rules: Rules = None,
+    score: Score = None,
+    further: Inputs = None,
+    preprocess: PreprocessText = None,
+    labels: Labels = None,
+    providers: Providers = None,
+    as_json: Json = False,
+) -> None:
+    """Draw methods x layers, or methods x classes, of one image in one picture."""
+    comparison = compare_methods(
+        *_model_and_photo(model, image),
+        methods=[name.strip() for text in method or PAPER_METHODS for name in text.split(",")],
+        layers=layer,
+        target=target,
+        inputs=read_inputs(further),
+        rules=rules,
+        score=score,
+        preprocess=preprocess,
+        labels=read_labels(labels) if labels else None,
+        providers=providers,
+        progress=_steps,
+    )
+    _save_comparison(comparison, output, as_json)
+
+
+@app.command()
+def occlude(
+    model: Model = None,
+    image: Image = None,
+    size: Annotated[
+        list[int] | None, typer.Option(help=f"Side of the patch in pixels; may be repeated; default: {PAPER_SIZES}.")
+    ] = None,
+    stride: Annotated[int, typer.Option(help="Pixels from patch to patch.")] = 15,
+    fill: Annotated[str, typer.Option(help="What covers: mean, zero or blur.")] = "mean",
+    target: Targets = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("occlusion.png"),
+    score: Score = None,
+    further: Inputs = None,
+    preprocess: PreprocessText = None,
+    labels: Labels = None,
+    providers: Providers = None,
+    as_json: Json = False,
+) -> None:
+    """Draw how much the score drops where a patch covers the image, for patches of several sizes."""
+    rows = {
+        f"{side} pixels": compare_methods(
+            *_model_and_photo(model, image),
+            methods=["occlusion"],
+            target=target,
+            inputs=read_inputs(further),
+            options={"size": side, "stride": stride, "fill": fill},
+            score=score,
+            preprocess=preprocess,
+            labels=read_labels(labels) if labels else None,
+            providers=providers,
+            progress=_steps,
+        )
+        for side in dict.fromkeys(size or PAPER_SIZES)
+    }
+    _save_comparison(Comparison.stacked(rows), output, as_json)
 
 
 @app.command("layers")
@@ -136,8 +230,9 @@ def rewrite_model(
     output: Annotated[Path, typer.Option("--output", "-o", help="The explained model to write.")] = Path(
         "explained.onnx"
     ),
-    layer: Annotated[list[str] | None, typer.Option("--layer", help="Layer to explain; may be repeated.")] = None,
+    layer: Layers = None,
     method: Method = "grad-cam",
+    option: Options = None,
     rules: Rules = None,
     score: Score = None,
     outputs: Annotated[
@@ -151,7 +246,15 @@ def rewrite_model(
     recorded = parse_preprocess(preprocess).to_json() if preprocess else None
     names = read_labels(labels) if labels else None
     start = time.perf_counter()
-    explained = rewrite(model or embedded.MODEL, method=method, layers=layer, rules=rules, score=score, outputs=outputs)
+    explained = rewrite(
+        model or embedded.MODEL,
+        method=method,
+        layers=layer,
+        rules=rules,
+        score=score,
+        outputs=outputs,
+        options=pairs(option, "option"),
+    )
     add_metadata(explained, preprocessing=recorded, labels=names)
     save(explained, output)
     record = read_metadata(explained) or {}
@@ -167,14 +270,14 @@ def rewrite_model(
     if as_json:
         print(json.dumps(summary, indent=2))
     else:
-        screen.print(f"{output}: explains {', '.join(record['layers'])} with {method}")
+        screen.print(f"{output}: explains {', '.join(record['layers']) or record['input']['name']} with {method}")
         screen.print(f"adds {', '.join(record['names'].values())}; {after:,} bytes ({summary['growth']:+.2%})")
 
 
 @app.command()
 def check(
     model: Model = None,
-    layer: Layer = None,
+    layer: Annotated[str | None, typer.Option("--layer", help="Layer; default: the last convolutional one.")] = None,
     score: Score = None,
     providers: Providers = None,
     side: Annotated[int, typer.Option(help="Pixels, for spatial axes whose size is open.")] = SIDE,
@@ -190,53 +293,50 @@ def check(
         raise typer.Exit(1)
 
 
-def _progress(paths: Sequence[Path]) -> Iterator[Path]:
-    """The paths, with a progress bar on the terminal where there are many."""
+def _model_and_photo(model: Path | None, image: Path | None) -> tuple[Path, Path]:
+    if model is not None and image is None:
+        raise UsageError("no image given; add one after the model")
+    return model or embedded.MODEL, image or embedded.PHOTO
+
+
+def _progress(paths: Sequence[Path], explainer: Explainer) -> Iterable[Path]:
+    """The paths, with a progress bar where there are many and no bar shows the runs of each."""
+    return paths if explainer.method in MANY_RUNS else _steps(paths, len(paths))
+
+
+def _steps(steps: Iterable[Any], total: int) -> Iterator[Any]:
+    """The steps, with a progress bar on the terminal where there are many."""
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=notes, transient=True, disable=len(paths) < 2) as progress:
-        yield from progress.track(paths, description="explaining")
+    with Progress(*columns, console=notes, transient=True, disable=total < 2) as progress:
+        yield from progress.track(steps, total=total, description="explaining")
 
 
-def _file_stem(explanation: Explanation, taken: set[str]) -> str:
-    """A file name for the explanation: photo, class index and label; numbered where two photos share a name."""
-    photo = explanation.source.stem if explanation.source else "image"
-    label = re.sub(r"\W+", "-", (explanation.label or "").split(",")[0]).strip("-")
-    stem = "_".join(part for part in (photo, str(explanation.target), label) if part)
-    number, unique = 1, stem
-    while unique in taken:
-        number += 1
-        unique = f"{stem}_{number}"
-    taken.add(unique)
-    return unique
+def _note_assumption(explainer: Explainer) -> None:
+    if explainer.preprocess_is_assumed:
+        notes.print(f"note: the model records no preprocessing; assuming {explainer.preprocess}, see --preprocess")
 
 
-def _row(explanation: Explanation, picture: Path) -> dict[str, Any]:
-    return {
-        "image": str(explanation.source),
-        "target": explanation.target,
-        "label": explanation.label,
-        "score": explanation.score,
-        "probability": explanation.probability,
-        "overlay": str(picture),
-    }
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OnnxplainError(
+            f"{folder}: the output folder cannot be made ({error.strerror}); choose another"
+        ) from error
 
 
-def _explanation_table(rows: list[dict[str, Any]], explainer: Explainer) -> Table:
-    table = Table("image", "class", "score", "share", "picture")
-    for row in rows:
-        name = f"{row['target']} {row['label'] or ''}".strip()
-        share = "" if row["probability"] is None else f"{row['probability']:.1%}"
-        table.add_row(Path(row["image"]).name, name, f"{row['score']:.3f}", share, row["overlay"])
-    table.caption = f"{explainer.record['method']} at {explainer.record['layers'][0]}, {explainer.session.providers[0]}"
-    return table
+def _save_comparison(comparison: Comparison, output: Path, as_json: bool) -> None:
+    write_image(output, contact_sheet(comparison))
+    if as_json:
+        cells = comparison.cells.items()
+        rows = [{"row": row, "column": column, **row_of(one, output)} for (row, column), one in cells]
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+    else:
+        screen.print(f"{output}: {len(comparison.rows)} x {len(comparison.columns)} explanations")
 
 
 def _print_certificate(certificate: Certificate) -> None:
-    table = Table("operator", "to the layer", "to the input", "differentiated by", title=f"layer {certificate.layer}")
-    to_layer = {name: count for name, count, _ in certificate.to_layer}
-    for name, count, how in certificate.to_input:
-        table.add_row(name, str(to_layer.get(name, "")), str(count), how)
-    screen.print(table)
+    screen.print(operator_table(certificate))
     for finding in certificate.findings:
         verdict = "[green]pass[/green]" if finding.passed else "[red]FAIL[/red]"
         screen.print(f"{verdict}  {finding.name}: {finding.detail}", highlight=False)
@@ -258,8 +358,14 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
     ] = False,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(envvar="ONNXPLAIN_PLUGINS", help="A Python file or module with rules or methods of your own."),
+    ] = None,
 ) -> None:
     """Options before the command."""
+    for name in plugin or ():
+        load_plugin(name)
 
 
 def main() -> None:

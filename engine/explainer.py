@@ -1,9 +1,9 @@
-"""Explains predictions: from images to heatmaps, by one run of an explained model."""
+"""Explains predictions: from images to heatmaps, by runs of an explained model."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,17 +13,23 @@ import onnx
 
 from ..graph_rewrites.errors import OnnxplainError, UsageError
 from ..graph_rewrites.metadata import read_metadata
+from ..graph_rewrites.methods.registry import find_method
 from ..graph_rewrites.model_file import ModelSource, load
-from ..graph_rewrites.rewrite import rewrite
+from ..graph_rewrites.options import check_options
+from ..graph_rewrites.rewrite import DEFAULT_OUTPUTS, rewrite
+from ..graph_rewrites.score import ScoreSource
+from . import many_runs as many_runs  # registers the methods
 from .explanation import Explanation
 from .images import PathLike, as_image
+from .many_runs.registry import MANY_RUNS, Progress, silent
+from .many_runs.run import explain_samples
 from .model_input import fit_to_input
 from .preprocess import Preprocess, parse_preprocess
-from .session import Session
+from .results import Results
+from .runner import Arrays, Runner
 from .targets import Target, resolve_targets
 
 BATCH = 8  # images run together where the model's batch size is open
-PER_TARGET = {"score", "cam", "heatmap", "gradient"}  # outputs [N, K, ...]
 
 Source: TypeAlias = PathLike | npt.NDArray[np.uint8]
 
@@ -41,15 +47,17 @@ class Explainer:
 
     Args:
         model: path or `ModelProto`; a plain model is rewritten, an explained one is run as it is.
-        method: the explanation map.
-        layers: the layer to explain; default: the last convolutional one.
-        rules: backward rule set; default: "standard".
-        score: the model output to explain; needed where there are several.
+        method: the explanation method, a key of `METHODS` or `MANY_RUNS`.
+        layers: the layers to explain, or "all"; default: the last convolutional one, see `onnxplain.rewrite`.
+        rules: backward rule set; default: the method's own.
+        score: what is explained, see `onnxplain.rewrite`; needed where there are several outputs.
         preprocess: how images become inputs, a `Preprocess` or its text form such as "imagenet,size=299x299"; default:
             what the model's metadata record, else what `fit_to_input` assumes.
         labels: class names in class order; default: those of the model's metadata.
         providers: ONNX Runtime providers; default: CUDA where it is usable, else the CPU.
+        options: the method's own, such as {"size": 25, "fill": "blur"} for occlusion.
         session_options: an `onnxruntime.SessionOptions`.
+        progress: for methods of many runs, `(steps, total) -> steps`, which passes the steps on and may show them.
 
     Raises:
         UsageError, OnnxplainError: as `onnxplain.rewrite`; or labels or preprocessing that do not fit the model.
@@ -60,41 +68,53 @@ class Explainer:
         model: ModelSource,
         *,
         method: str = "grad-cam",
-        layers: str | None = None,
+        layers: str | Sequence[str] | None = None,
         rules: str | None = None,
-        score: str | None = None,
+        score: ScoreSource | None = None,
         preprocess: Preprocess | str | None = None,
         labels: Sequence[str] | None = None,
         providers: Sequence[str] | None = None,
+        options: Mapping[str, Any] | None = None,
         session_options: Any = None,
+        progress: Progress = silent,
     ) -> None:
-        self.model = explained_model(model, method=method, layers=layers, rules=rules, score=score)
-        self.record: dict[str, Any] = read_metadata(self.model) or {}
-        self.names: dict[str, str] = self.record["names"]
-        self.session = Session(self.model, providers, session_options)
-
-        types = {value.name: value.type.tensor_type for value in self.model.graph.input}
-        self._image = self.record["input"]["name"]
-        self._others = sorted(
-            set(types) - {t.name for t in self.model.graph.initializer} - {self._image, self.names["target"]}
-        )
-        self.fixed_batch: int | None = types[self._image].shape.dim[0].dim_value or None
-        self.fixed_targets: int | None = types[self.names["target"]].shape.dim[1].dim_value or None
-        self.classes = self._class_count()
-        self.labels: list[str] | None = list(labels) if labels is not None else self.record.get("labels")
-        if self.labels is not None and self.classes not in (None, len(self.labels)):
-            raise UsageError(f"{len(self.labels)} labels for a model of {self.classes} classes; give one per class")
+        self.method, self._progress = method, progress
+        self._many_runs = MANY_RUNS.get(method)
+        self._options: dict[str, Any] = {}
+        if self._many_runs is None:
+            self.model = explained_model(model, method=method, layers=layers, rules=rules, score=score, options=options)
+        elif rules is not None:
+            raise UsageError(f"method {method!r} has no backward rules; leave rules= out")
+        else:
+            self._options = check_options(method, self._many_runs.explain, options)
+            self.model = self._many_runs.build(model, layers, score)
+        self._runner = Runner(self.model, providers, session_options)
+        self.session, self.classes = self._runner.session, self._runner.classes
+        self.record = self._runner.record | ({"method": method} if self._many_runs else {})
+        self.labels = self._fitting_labels(labels)
 
         given = parse_preprocess(preprocess) if isinstance(preprocess, str) else preprocess
         recorded = self.record.get("preprocessing")
         self.preprocess_is_assumed = given is None and recorded is None
-        wanted = given or (Preprocess.from_json(recorded) if recorded else None)
-        self.preprocess = fit_to_input(wanted, types[self._image], self.record["input"]["layout"])
+        self._preprocess = given or (Preprocess.from_json(recorded) if recorded else None)
+        if self.record["input"].get("layout"):
+            self._preprocess = self.preprocess
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How images become the model's input.
+
+        Raises:
+            UsageError: the input is no image, or the preprocessing does not fit it.
+        """
+        kind = self._runner.types[self._runner.image]
+        return fit_to_input(self._preprocess, kind, self.record["input"].get("layout"))
 
     def __call__(
         self,
         images: Source | Iterable[Source],
         target: Target | Sequence[Target] | None = None,
+        inputs: Mapping[str, np.ndarray] | None = None,
     ) -> list[Explanation]:
         """Explains images.
 
@@ -102,22 +122,24 @@ class Explainer:
             images: one or several paths, or uint8 [H, W, 3] RGB arrays.
             target: one or several class indices, labels, or "top1", "top5" (-1: the top class, -2: the second ...);
                 default: the top class.
+            inputs: the model's further inputs by name, the same for all images, with or without a batch axis of 1.
 
         Returns:
-            One explanation per image and target, image by image.
+            One explanation per image, target and layer, image by image.
 
         Raises:
-            UsageError: an unknown target.
+            UsageError: an unknown target, or a further input that is missing.
             OnnxplainError: an image that cannot be read, or a map that is not finite.
         """
         single = isinstance(images, str | os.PathLike | np.ndarray)
-        return list(self.explain_each([images] if single else images, target))  # type: ignore[list-item, arg-type]
+        return list(self.explain_each([images] if single else images, target, inputs=inputs))  # type: ignore[list-item, arg-type]
 
     def explain_each(
         self,
         images: Iterable[Source],
         target: Target | Sequence[Target] | None = None,
         on_error: Callable[[OnnxplainError], None] | None = None,
+        inputs: Mapping[str, np.ndarray] | None = None,
     ) -> Iterator[Explanation]:
         """Explains images one batch at a time, so that any number of them fits into memory.
 
@@ -125,10 +147,11 @@ class Explainer:
             images: paths, or uint8 [H, W, 3] RGB arrays.
             target: as in a call.
             on_error: called for an image that cannot be read, which is then left out; default: the error is raised.
+            inputs: as in a call.
         """
-        if self._others:
-            raise UsageError(f"the model has further inputs {self._others}; feed them all with Explainer.run")
+        others = self._other_inputs(inputs or {})
         targets = resolve_targets(target, self.labels, self.classes)
+        limit = self._runner.fixed_batch or BATCH
         batch: list[_Sample] = []
         for source in images:
             try:
@@ -141,15 +164,15 @@ class Explainer:
                 on_error(error)
                 continue
             # A model that takes each image at its own size gets only equal ones together.
-            if batch and (len(batch) == (self.fixed_batch or BATCH) or batch[0].tensor.shape != sample.tensor.shape):
-                yield from self._explain(batch, targets)
+            if batch and (len(batch) == limit or batch[0].tensor.shape != sample.tensor.shape):
+                yield from self._explain(batch, targets, others)
                 batch = []
             batch.append(sample)
         if batch:
-            yield from self._explain(batch, targets)
+            yield from self._explain(batch, targets, others)
 
     def run(self, inputs: dict[str, np.ndarray], target: Any = -1) -> dict[str, np.ndarray]:
-        """Runs the explained model on raw tensors.
+        """Explains raw tensors.
 
         Args:
             inputs: every model input by name.
@@ -158,68 +181,63 @@ class Explainer:
         Returns:
             Every output by name; those of the contract also under their logical names (`score`, `cam`, `heatmap` ...).
         """
-        rows = inputs[self._image].shape[0]
-        targets = np.atleast_1d(np.asarray(target, np.int64))
-        targets = np.ascontiguousarray(np.broadcast_to(targets, (rows, targets.shape[-1])))
-        width = self.fixed_targets or targets.shape[1]
-        parts = [
-            self.session.run(None, {**inputs, self.names["target"]: targets[:, first : first + width]})
-            for first in range(0, targets.shape[1], width)
-        ]
-        logical = {actual: name for name, actual in self.names.items()}
-        results = {}
-        for name, *values in zip(self.session.outputs, *parts, strict=True):
-            known = logical.get(name, name)
-            is_per_target = name in logical and known.split("@")[0] in PER_TARGET
-            results[name] = results[known] = np.concatenate(values, axis=1) if is_per_target else values[0]
-        return results
+        if self._many_runs is None:
+            return self._runner.run(inputs, target)
+        return explain_samples(self._many_runs, self._runner, inputs, target, self._options, self._progress)
 
     def _sample(self, source: Source) -> _Sample:
         image = as_image(source)
         path = None if isinstance(source, np.ndarray) else Path(source)
         return _Sample(image, self.preprocess.apply(image), path)
 
-    def _explain(self, batch: list[_Sample], targets: list[int]) -> Iterator[Explanation]:
-        tensors = [sample.tensor for sample in batch]
-        padding = (self.fixed_batch or len(batch)) - len(batch)
-        results = self.run({self._image: np.stack(tensors + tensors[-1:] * padding)}, targets)
+    def _other_inputs(self, given: Mapping[str, np.ndarray]) -> Arrays:
+        """The further inputs, with a batch axis of 1."""
+        added = set(self._many_runs.neutral(self._runner, 1)) if self._many_runs else set()
+        wanted = [name for name in self._runner.others if name not in added]
+        feeds = {self._runner.names.get(name, name): np.asarray(value) for name, value in given.items()}
+        if set(feeds) != set(wanted):
+            missing, unknown = sorted(set(wanted) - set(feeds)), sorted(set(feeds) - set(wanted))
+            what = f"lacks a value for {missing}" if missing else f"has no input {unknown}"
+            raise UsageError(f"the model {what}; its further inputs are {wanted}, given by inputs= (--input)")
+        result = {}
+        for name, value in feeds.items():
+            kind = self._runner.types[name]
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+            value = value[None] if value.ndim == len(kind.shape.dim) - 1 else value
+            if value.ndim != len(kind.shape.dim) or len(value) != 1:
+                raise UsageError(
+                    f"input {name!r} has shape {list(value.shape)}, not [1, ...] of {len(kind.shape.dim)} axes"
+                )
+            result[name] = value.astype(dtype)
+        return result
+
+    def _explain(self, batch: list[_Sample], targets: list[int], others: Arrays) -> Iterator[Explanation]:
+        stacked = np.stack([sample.tensor for sample in batch])
+        shared = {name: np.repeat(value, len(batch), axis=0) for name, value in others.items()}
+        results = Results(self.run({**shared, self._runner.image: stacked}, targets), self.record, self.labels)
         for row, sample in enumerate(batch):
             for column, target in enumerate(targets):
-                yield self._explanation(results, row, column, sample, target)
+                for layer in results.layers:
+                    yield results.explanation(row, column, layer, target, sample.image, sample.path, self.preprocess)
 
-    def _explanation(
-        self, results: dict[str, np.ndarray], row: int, column: int, sample: _Sample, target: int
-    ) -> Explanation:
-        heatmap, cam = results["heatmap"][row, column], results["cam"][row, column]
-        if not np.isfinite(heatmap).all():
-            raise OnnxplainError(
-                f"{sample.path or 'image'}: the map of target {target} is not finite; the model overflows on it"
-            )
-        output = results[self.record["score"]["output"]]
-        squashed_by = self.record["score"]["squashed_by"]
-        logits = results.get("logits", None if squashed_by else output)
-        ranking = np.argsort(-(output if logits is None else logits)[row].ravel(), kind="stable")
-        index = int(ranking[-target - 1]) if target < 0 else target
-        return Explanation(
-            heatmap=self.preprocess.to_source(heatmap, sample.image.shape[:2]),
-            cam=cam,
-            target=index,
-            label=self.labels[index] if self.labels else None,
-            score=float(results["score"][row, column]),
-            logits=None if logits is None else logits[row].ravel(),
-            probability=None if logits is None else _probability(logits[row].ravel(), index, squashed_by),
-            image=sample.image,
-            source=sample.path,
-        )
-
-    def _class_count(self) -> int | None:
-        shapes = {value.name: value.type.tensor_type.shape.dim for value in self.model.graph.output}
-        dims = shapes.get(self.names.get("logits", ""), shapes[self.record["score"]["output"]])
-        return (dims[1].dim_value or None) if len(dims) > 1 else 1
+    def _fitting_labels(self, given: Sequence[str] | None) -> list[str] | None:
+        """The labels, given or recorded, where they are one per class."""
+        labels: list[str] | None = list(given) if given is not None else self.record.get("labels")
+        if labels is None or self.classes in (None, len(labels)):
+            return labels
+        if given is None and "expression" in self.record["score"]:
+            return None  # the model's own classes are not those of the score
+        raise UsageError(f"{len(labels)} labels for a model of {self.classes} classes; give one per class")
 
 
 def explained_model(
-    model: ModelSource, *, method: str, layers: str | None, rules: str | None, score: str | None
+    model: ModelSource,
+    *,
+    method: str,
+    layers: str | Sequence[str] | None,
+    rules: str | None,
+    score: ScoreSource | None,
+    options: Mapping[str, Any] | None = None,
 ) -> onnx.ModelProto:
     """The explained model behind `model`: rewritten now, or as it is where it is explained already.
 
@@ -229,25 +247,22 @@ def explained_model(
     loaded = load(model)
     record = read_metadata(loaded)
     if record is None or "method" not in record:
-        return rewrite(
-            model, method=method, layers=layers, rules=rules, score=score, outputs=("score", "cam", "heatmap", "logits")
-        )
-    asked = {"layers": [layers] if layers else None, "rules": rules, "method": None if method == "grad-cam" else method}
+        outputs = (*DEFAULT_OUTPUTS[find_method(method).at], "logits")
+        return rewrite(model, method=method, layers=layers, rules=rules, score=score, outputs=outputs, options=options)
+    named = [layers] if isinstance(layers, str) else list(layers or [])
+    asked = {
+        "layers": named or None,
+        "rules": rules,
+        "method": None if method == "grad-cam" else method,
+        "options": dict(options or {}) or None,
+    }
     for key, value in asked.items():
-        if value is not None and value != record[key]:
-            raise UsageError(f"the model is explained already, with {key} {record[key]!r}; give the original model")
-    missing = {"score", "cam", "heatmap"} - set(record["names"])
+        if value is not None and value != record.get(key):
+            raise UsageError(f"the model is explained already, with {key} {record.get(key)!r}; give the original model")
+    names = {name.split("@")[0] for name in record["names"]}
+    missing = {"score", "heatmap"} - names or ({"cam"} if not {"cam", "input_gradient"} & names else set())
     if missing:
         raise UsageError(
             f"the explained model lacks the outputs {sorted(missing)}; rewrite the original model with them"
         )
     return loaded
-
-
-def _probability(logits: np.ndarray, index: int, squashed_by: str | None) -> float:
-    """Sigmoid where the model ends in one or has a single class, else the softmax share."""
-    values = logits.astype(np.float64)
-    if squashed_by == "Sigmoid" or values.size == 1:
-        return float(1 / (1 + np.exp(-values[index])))
-    shares = np.exp(values - values.max())
-    return float(shares[index] / shares.sum())

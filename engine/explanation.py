@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .images import PathLike, atomic_write_bytes, write_image
-from .render import overlay
+from .render import overlay, relief, saliency
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,10 @@ class Explanation:
     """Why the model gives one class its score.
 
     Attributes:
-        heatmap: float32 [H, W] in [0, 1], at the source image's own size; 0 outside the part that the model saw.
-        cam: float32 [h, w], the map at the layer's resolution, not normalised.
+        heatmap: float32 [H, W] in [0, 1], or [-1, 1] of a signed map, at the source image's own size; 0 outside the
+            part that the model saw.
+        cam: float32 [h, w], the map at the layer's resolution, not normalised; of a method that explains the input, the
+            largest magnitude over channels at the input's.
         target: the class index explained.
         label: its name, if labels are known.
         score: y^c, the class score before any softmax.
@@ -27,10 +31,15 @@ class Explanation:
         probability: the class's softmax share (or sigmoid, where the model ends in one); None without logits.
         image: uint8 [H, W, 3] RGB, the source image.
         source: the file it came from, if any.
+        method: the method's name.
+        layer: the layer explained; None for methods that explain the input.
+        is_pixelwise: whether the map tells single pixels apart, so that it would not be seen over the image.
+        colours: float32 [H, W, 3], of guided backpropagation and its like: the map of each colour; else None.
+        details: what else the method reports, such as the completeness gap of integrated gradients.
     """
 
     heatmap: npt.NDArray[np.float32]
-    cam: npt.NDArray[np.float32]
+    cam: npt.NDArray[Any]
     target: int
     label: str | None
     score: float
@@ -38,20 +47,31 @@ class Explanation:
     probability: float | None
     image: npt.NDArray[np.uint8]
     source: Path | None = None
+    method: str = "grad-cam"
+    layer: str | None = None
+    is_pixelwise: bool = False
+    colours: npt.NDArray[np.float32] | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
 
     def overlay(self) -> npt.NDArray[np.uint8]:
         """The heatmap over the source image: uint8 [H, W, 3] RGB."""
         return overlay(self.image, self.heatmap)
 
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """The explanation as its paper shows it, uint8 [H, W, 3] RGB: over the image, or a map of pixels by itself."""
+        if self.colours is not None:
+            return relief(self.colours)
+        return saliency(self.heatmap) if self.is_pixelwise else self.overlay()
+
     def save(self, path: PathLike) -> None:
-        """Writes the overlay as a picture, or, to a path that ends in `.npy`, the heatmap's values.
+        """Writes the picture, or, to a path that ends in `.npy`, the heatmap's values.
 
         Raises:
             OnnxplainError: the folder is missing or not writable.
             UsageError: the suffix names no picture format.
         """
         if Path(path).suffix.lower() != ".npy":
-            write_image(path, self.overlay())
+            write_image(path, self.picture())
             return
         buffer = io.BytesIO()
         np.save(buffer, self.heatmap)

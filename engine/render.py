@@ -55,6 +55,30 @@ def overlay(image: Image, heatmap: npt.NDArray[Any], alpha: float = 0.5) -> Imag
     return np.asarray(np.rint(blend), np.uint8)
 
 
+def relief(colours: npt.NDArray[Any]) -> Image:
+    """Show a signed map [H, W, 3] of each colour as guided backpropagation is shown: around grey, uint8 RGB.
+
+    Grey is 0 and the ends are the 99.9th percentile of the magnitudes, so that single pixels do not dim the rest.
+    """
+    return np.asarray(np.rint(127.5 + 127.5 * _clipped(colours, 99.9)), np.uint8)
+
+
+def saliency(heatmap: npt.NDArray[Any]) -> Image:
+    """Show a map [H, W] of single pixels by itself, in the colours of `colourise`; uint8 [H, W, 3] RGB.
+
+    Clipped at the 99th percentile of the magnitudes (Smilkov et al. 2017, section 2.1: a few pixels are far above the
+    rest).
+    """
+    return colourise(_clipped(_check_heat(heatmap), 99))
+
+
+def _clipped(values: npt.NDArray[Any], percentile: float) -> npt.NDArray[np.float32]:
+    """The values over a percentile of their magnitudes, cut off at -1 and 1."""
+    magnitude = np.abs(values)
+    peak = float(np.percentile(magnitude, percentile)) or float(magnitude.max()) or 1.0
+    return np.asarray(np.clip(values / peak, -1, 1), np.float32)
+
+
 def _check_heat(heatmap: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     if not isinstance(heatmap, np.ndarray) or heatmap.ndim != 2 or heatmap.dtype.kind != "f" or not heatmap.size:
         given = f"{heatmap.dtype} {list(heatmap.shape)}" if isinstance(heatmap, np.ndarray) else type(heatmap).__name__

@@ -97,7 +97,8 @@ def rewrite(
     explained_score = logits.record()  # before the repeat may rename an output
     chosen = [] if how.at in ("input", "model") else choose_layers(work, logits.tensor.name, layers)
     image = image_input(work, chosen[0]) if chosen else first_image(work, logits.tensor)
-    pixels = as_floats(work, image) if how.at != "layer" or "input_gradient" in wanted else None
+    at_input = how.at != "layer" and not {"score", "logits"}.issuperset(wanted)
+    pixels = as_floats(work, image) if at_input or "input_gradient" in wanted else None
     forward = list(work.graph.nodes)
     explained = [*chosen, *([pixels] if pixels is not None else [])]
     # An output that is explained gives its name to what keeps each sample's first row.
@@ -150,7 +151,7 @@ def rewrite(
         rules=asked,
         options=given or None,
         score=explained_score,
-        input={"name": image.name, "layout": _image_layout(image)},
+        input={"name": image.name, "layout": image_layout(image)},
         names=publish.names,
     )
     return result
@@ -187,7 +188,7 @@ def _publish_maps(publish: Publisher, rows: Rows, maps: Maps, wanted: Sequence[s
         publish.per_target(f"heatmap{at}", op.Squeeze(maps.heatmap, [1]), target, sizes)
 
 
-def _image_layout(image: Tensor) -> str | None:
+def image_layout(image: Tensor) -> str | None:
     """NCHW or NHWC; None for inputs that are no images."""
     if len(image.shape) != 4:
         return None

@@ -1,0 +1,73 @@
+"""Several methods, layers and classes of one image side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..graph_rewrites.model_file import ModelSource
+from .explainer import Explainer, Source
+from .explanation import Explanation
+from .targets import Target
+
+INPUT = "input"  # the column of methods that explain the input and no layer
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Explanations by row (methods) and column (layers, classes); a cell is missing where a method has no such map."""
+
+    rows: list[str]
+    columns: list[str]
+    cells: dict[tuple[str, str], Explanation]
+
+    @classmethod
+    def stacked(cls, parts: Mapping[str, Comparison]) -> Comparison:
+        """Comparisons of one row each, one below the other under new names."""
+        columns = dict.fromkeys(column for part in parts.values() for column in part.columns)
+        cells = {(name, column): one for name, part in parts.items() for (_, column), one in part.cells.items()}
+        return cls(list(parts), list(columns), cells)
+
+
+def compare(
+    model: ModelSource,
+    image: Source,
+    *,
+    methods: Sequence[str],
+    layers: str | Sequence[str] | None = None,
+    target: Target | Sequence[Target] | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    **arguments: Any,
+) -> Comparison:
+    """Explains one image by several methods; all layers of a method come from one backward pass.
+
+    Args:
+        model: path or `ModelProto`.
+        image: a path, or a uint8 [H, W, 3] RGB array.
+        methods: methods by name.
+        layers: layers by name, or "all"; default: the default layer.
+        target: one or several targets, see `Explainer`.
+        inputs: the model's further inputs.
+        arguments: further arguments of `Explainer`.
+    """
+    cells: dict[tuple[str, str], Explanation] = {}
+    columns: dict[str, None] = {}
+    for method in dict.fromkeys(methods):
+        explainer = Explainer(model, method=method, layers=layers, **arguments)
+        found = explainer(image, target, inputs)
+        several = len({one.target for one in found}) > 1
+        for one in found:
+            parts = [] if layers is None else [one.layer or INPUT]
+            parts += [name_of(one)] if several or not parts else []
+            column = " | ".join(parts)
+            columns.setdefault(column)
+            cells[method, column] = one
+    ordered = sorted(columns, key=lambda column: column.startswith(INPUT))
+    return Comparison(list(dict.fromkeys(methods)), ordered, cells)
+
+
+def name_of(explanation: Explanation) -> str:
+    """The class as it is written beside a picture: its first name and its score."""
+    label = (explanation.label or "").split(",")[0]
+    return f"{explanation.target} {label}".strip() + f" {explanation.score:.2f}"

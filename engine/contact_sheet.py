@@ -1,0 +1,105 @@
+"""Many explanations in one picture: a grid with titles, scores and a colour bar."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .compare import Comparison, name_of
+from .explanation import Explanation
+from .images import Image
+from .render import colourise
+
+TILE = 224  # pixels, the longer side of a picture in the grid
+MARGIN, LINE = 8, 18
+BAR_WIDTH, BAR_LABELS = 14, 44
+BACKGROUND, INK = 255, (30, 30, 30)
+FONT, SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
+
+
+def contact_sheet(comparison: Comparison) -> Image:
+    """Draws rows x columns; transposed where there is one column, or many more than rows.
+
+    Returns:
+        uint8 [H, W, 3] RGB. Each picture has its title above and its class and score below; the colour bars at the
+        right tell the heat of all of them.
+    """
+    rows, columns = comparison.rows, comparison.columns
+    cells = {key: _tile(one) for key, one in comparison.cells.items()}
+    if len(columns) == 1 or len(columns) > max(8, len(rows)):
+        rows, columns = columns, rows
+        cells = {(column, row): tile for (row, column), tile in cells.items()}
+    height, width = next(iter(cells.values())).shape[:2]
+    title = max(_text_width(name) for name in rows) + 2 * MARGIN
+    sheet = np.full(
+        (LINE + MARGIN + len(rows) * (height + MARGIN), title + len(columns) * (width + MARGIN), 3),
+        BACKGROUND,
+        np.uint8,
+    )
+    for index, name in enumerate(columns):
+        _write(sheet, _shortened(name, width), title + index * (width + MARGIN), LINE - 4)
+    for i, row in enumerate(rows):
+        top = LINE + MARGIN + i * (height + MARGIN)
+        _write(sheet, row, MARGIN, top + height // 2)
+        for j, column in enumerate(columns):
+            left = title + j * (width + MARGIN)
+            if (row, column) in cells:
+                sheet[top : top + height, left : left + width] = cells[row, column]
+    return np.hstack([sheet, _colour_bars(list(comparison.cells.values()), len(sheet))])
+
+
+def _tile(explanation: Explanation) -> Image:
+    """The picture at the size of the grid, its class and score below."""
+    picture = explanation.picture()
+    scale = TILE / max(picture.shape[:2])
+    size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    tile = np.full((small.shape[0] + LINE, small.shape[1], 3), BACKGROUND, np.uint8)
+    tile[: small.shape[0]] = small
+    _write(tile, _shortened(name_of(explanation), tile.shape[1]), 0, tile.shape[0] - 5)
+    return tile
+
+
+def _colour_bars(explanations: Sequence[Explanation], height: int) -> Image:
+    """One bar for maps in [0, 1], and one for signed maps, where there are such."""
+    signed = {bool(one.heatmap.min() < 0) for one in explanations if one.colours is None}
+    bars = []
+    for is_signed in sorted(signed):
+        low = -1.0 if is_signed else 0.0
+        bar = np.full((height, BAR_WIDTH + BAR_LABELS, 3), BACKGROUND, np.uint8)
+        top, bottom = LINE + MARGIN, height - MARGIN - LINE
+        heat = np.linspace(1, low, bottom - top, dtype=np.float32)[:, None]
+        bar[top:bottom, :BAR_WIDTH] = colourise(np.repeat(heat, BAR_WIDTH, axis=1))
+        for value in np.linspace(low, 1, 5):
+            at = top + round((1 - value) / (1 - low) * (bottom - top))
+            _write(bar, f"{value:g}", BAR_WIDTH + 4, at + 4)
+        bars.append(bar)
+    return np.hstack(bars) if bars else np.full((height, MARGIN, 3), BACKGROUND, np.uint8)
+
+
+def _write(picture: npt.NDArray[np.uint8], text: str, left: int, baseline: int) -> None:
+    cv2.putText(picture, _ascii(text), (left, baseline), FONT, SCALE, INK, 1, cv2.LINE_AA)
+
+
+def _text_width(text: str) -> int:
+    (width, _), _ = cv2.getTextSize(_ascii(text), FONT, SCALE, 1)
+    return int(width)
+
+
+def _shortened(text: str, width: int) -> str:
+    """The text cut in its middle to what fits; names of layers differ at both ends."""
+    short, keep = text, len(text)
+    while keep > 4 and _text_width(short) > width:
+        keep -= 1
+        short = text[: keep - keep // 2] + ".." + text[len(text) - keep // 2 :]
+    return short
+
+
+def _ascii(text: str) -> str:
+    """The text in what OpenCV's fonts have: accents dropped, the rest as question marks."""
+    plain = [sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign)]
+    return "".join(plain).encode("ascii", "replace").decode()

@@ -1,0 +1,78 @@
+"""Class activation maps whose weights are found by running the model once per channel, without gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ...graph_rewrites.ablation import ablation_model
+from ..resample import enlarged
+from ..runner import Arrays, Runner
+from .models import with_activations
+from .registry import Sample, many_runs
+
+
+@many_runs("score-cam", with_activations)
+def score_cam(sample: Sample) -> Arrays:
+    """ReLU(sum_k w_k A^k), w the softmax over k of y^c(x * A^k enlarged and brought to [0, 1]) (Wang et al. 2020).
+
+    Eq. 4 to 6 and algorithm 1; the score of the baseline, which they subtract, does not change the softmax. A channel
+    that is constant masks nothing and gets the mask 0.
+
+    Returns:
+        cam [K, h, w].
+    """
+    activation = sample.base["activation"][0].astype(np.float64)
+    low, high = (reduce(activation, axis=tuple(range(1, activation.ndim))) for reduce in (np.min, np.max))
+
+    def mask(channel: int) -> np.ndarray:
+        # Enlarged first and brought to [0, 1] then, as in the paper; with half-pixel centres both orders differ.
+        large = enlarged(activation[channel], sample.size)
+        spread = large.max() - large.min()
+        return (large - large.min()) / spread if spread else np.zeros_like(large)
+
+    images = (sample.image * sample.over_channels(mask(channel)) for channel in range(len(low)))
+    scores = sample.scores_of(images, len(high))
+    weights = np.exp(scores - scores.max(axis=0))
+    return {"cam": _weighted(weights / weights.sum(axis=0), activation)}
+
+
+def _ablatable(model: Any, layers: Any, score: Any) -> onnx.ModelProto:
+    return ablation_model(model, layers=layers, score=score)
+
+
+def _all_channels(runner: Runner, targets: int) -> Arrays:
+    name = runner.names["channel_weights"]
+    return {name: np.ones((1, targets, runner.types[name].shape.dim[2].dim_value), np.float32)}
+
+
+@many_runs("ablation-cam", _ablatable, _all_channels)
+def ablation_cam(sample: Sample) -> Arrays:
+    """ReLU(sum_k w_k A^k), w_k = (y^c - y^c without channel k) / y^c (Desai and Ramaswamy 2020, eq. 3).
+
+    Returns:
+        cam [K, h, w].
+    """
+    activation = sample.base["activation"][0].astype(np.float64)
+    scores = sample.scores
+    ablated = np.stack([_ablated_scores(sample, target, len(activation)) for target in sample.targets], axis=1)
+    return {"cam": _weighted((scores - ablated) / np.where(scores == 0, 1, scores), activation)}
+
+
+def _ablated_scores(sample: Sample, target: int, channels: int) -> np.ndarray:
+    """The class's score [C] without each channel."""
+    rows = sample.runner.fixed_targets or sample.rows(channels)
+    found = []
+    for start in sample.progress(range(0, channels, rows), -(-channels // rows)):
+        weights = 1 - np.eye(channels, dtype=np.float32)[start : start + rows]
+        targets = np.full(len(weights), target)
+        results = sample.runner.run({**sample.inputs, sample.runner.names["channel_weights"]: weights[None]}, targets)
+        found.append(results["score"][0])
+    return np.concatenate(found).astype(np.float64)
+
+
+def _weighted(weights: np.ndarray, activation: np.ndarray) -> np.ndarray:
+    """ReLU(sum_k w_k A^k): [C, K] and [C, *spatial] to [K, *spatial]."""
+    return np.maximum(np.tensordot(weights.T, activation, axes=1), 0)

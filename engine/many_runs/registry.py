@@ -1,0 +1,142 @@
+"""Methods that no graph can express, because they run the model many times on changed inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from ...graph_rewrites.memory import peak_bytes
+from ...graph_rewrites.methods.registry import NEED_MANY_RUNS
+from ..runner import Arrays, Runner
+
+# Feature maps of as many perturbed inputs as fit into this are computed together.
+MEMORY_BUDGET = 2**30
+# More rows at a time make nothing faster on a CPU, and the steps of a progress bar coarse.
+MAX_ROWS = 64
+
+Progress: TypeAlias = Callable[[Iterable[Any], int], Iterable[Any]]  # passes steps on, of which there are so many
+Neutral: TypeAlias = Callable[[Runner, int], Arrays]  # (model, how many targets) -> inputs
+BuildModel: TypeAlias = Callable[..., onnx.ModelProto]  # (model, layers, score) -> the model that is run
+
+
+def nothing(runner: Runner, targets: int) -> Arrays:
+    """No further inputs."""
+    return {}
+
+
+def silent(steps: Iterable[Any], total: int) -> Iterable[Any]:
+    """No progress shown."""
+    return steps
+
+
+@dataclass
+class Sample:
+    """One sample, and the model to run on changed copies of it.
+
+    Attributes:
+        runner: the model.
+        inputs: its inputs, with a batch axis of 1.
+        targets: int64 [K], class indices (never places in the ranking, which would change with the input).
+        base: the results on the sample as it is.
+        progress: shows how far the runs are.
+        budget: bytes that feature maps may take at a time.
+    """
+
+    runner: Runner
+    inputs: Arrays
+    targets: npt.NDArray[np.int64]
+    base: Arrays
+    progress: Progress = silent
+    budget: int = MEMORY_BUDGET
+
+    @property
+    def image(self) -> np.ndarray:
+        """The explained input, without its batch axis."""
+        return np.asarray(self.inputs[self.runner.image][0])
+
+    @property
+    def channel_axis(self) -> int:
+        """The channel axis of `image`."""
+        return self.image.ndim - 1 if self.runner.record["input"].get("layout") == "NHWC" else 0
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """The spatial sizes of `image`."""
+        return tuple(np.delete(self.image.shape, self.channel_axis))
+
+    @property
+    def scores(self) -> npt.NDArray[np.float64]:
+        """The scores of the sample as it is, [K]."""
+        return np.asarray(self.base["score"][0], np.float64)
+
+    def over_channels(self, values: np.ndarray) -> np.ndarray:
+        """Values [*size] with an axis of 1 for the channels, to go with `image`."""
+        return np.expand_dims(values, self.channel_axis)
+
+    def run(self, images: Iterable[np.ndarray], count: int) -> Iterator[Arrays]:
+        """The results on `count` images, a batch at a time."""
+        rows = self.runner.fixed_batch or self.rows(count)
+        for batch in self.progress(_batches(images, rows), -(-count // rows)):
+            stacked = np.stack(batch)
+            if self.image.dtype.kind in "iu":
+                stacked = np.rint(stacked)
+            stacked = stacked.astype(self.image.dtype, copy=False)
+            others = {n: np.repeat(v, len(batch), axis=0) for n, v in self.inputs.items() if n != self.runner.image}
+            yield self.runner.run({**others, self.runner.image: stacked}, self.targets)
+
+    def rows(self, count: int) -> int:
+        """How many of `count` rows are computed together, by the memory that they need."""
+        shapes = {name: value.shape for name, value in self.inputs.items()}
+        return max(1, min(MAX_ROWS, count, self.budget // max(1, peak_bytes(self.runner.model, shapes))))
+
+    def scores_of(self, images: Iterable[np.ndarray], count: int) -> npt.NDArray[np.float64]:
+        """The scores [count, K] of images."""
+        return np.concatenate([results["score"] for results in self.run(images, count)]).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class ManyRuns:
+    """One method: `explain` makes arrays of a sample, on the model that `build` makes.
+
+    The arrays lack the batch axis: `cam` [K, h, w] and, if it is not just `cam` enlarged, `heatmap` [K, H, W]; or
+    `input_gradient` [K, *input]. Those under other names, [K], are reported beside the map. `neutral` gives the inputs
+    that the model has beside those of the original, so that they change nothing.
+    """
+
+    name: str
+    build: BuildModel
+    explain: Callable[..., Arrays]
+    neutral: Neutral
+
+
+MANY_RUNS: dict[str, ManyRuns] = {}
+
+
+def many_runs(
+    name: str, build: BuildModel, neutral: Neutral = nothing
+) -> Callable[[Callable[..., Arrays]], Callable[..., Arrays]]:
+    """Registers the decorated function `(sample, *, options) -> arrays` as a method."""
+
+    def register(explain: Callable[..., Arrays]) -> Callable[..., Arrays]:
+        if name not in NEED_MANY_RUNS or name in MANY_RUNS:
+            raise ValueError(f"the method {name!r} is registered already, or not listed in NEED_MANY_RUNS")
+        MANY_RUNS[name] = ManyRuns(name, build, explain, neutral)
+        return explain
+
+    return register
+
+
+def _batches(images: Iterable[np.ndarray], rows: int) -> Iterator[list[np.ndarray]]:
+    batch: list[np.ndarray] = []
+    for image in images:
+        batch.append(image)
+        if len(batch) == rows:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

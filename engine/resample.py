@@ -1,0 +1,26 @@
+"""Arrays of one to three spatial axes enlarged linearly, as the explained models do it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+
+def enlarged(values: npt.NDArray[np.float64], size: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Values [..., *spatial] at the last axes' new sizes, linearly with half-pixel centres, as ONNX's Resize."""
+    for axis, new in enumerate(size, values.ndim - len(size)):
+        old = values.shape[axis]
+        places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        low = np.minimum(places.astype(np.int64), max(old - 2, 0))
+        share = (places - low).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+        upper = np.take(values, np.minimum(low + 1, old - 1), axis)
+        values = np.take(values, low, axis) * (1 - share) + upper * share
+    return values
+
+
+def normalised(values: npt.NDArray[np.float64], spatial: int) -> npt.NDArray[np.float64]:
+    """Values over the largest magnitude along their last `spatial` axes; zero where that is zero."""
+    peak = np.abs(values).max(axis=tuple(range(-spatial, 0)), keepdims=True)
+    return values / np.where(peak == 0, 1, peak)

@@ -1,0 +1,122 @@
+"""From the arrays of a run to explanations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..graph_rewrites.errors import OnnxplainError
+from .explanation import Explanation
+from .preprocess import Preprocess
+from .runner import Arrays
+
+# Shown as the papers show them, in the colours of the input.
+IN_COLOUR = {"guided-backprop", "deconvnet", "guided-grad-cam"}
+# Reported per target beside a map.
+DETAILS = ("score_difference", "completeness_gap")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The arrays of one batch, the record of what they explain, and the class names."""
+
+    arrays: Arrays
+    record: dict[str, Any]
+    labels: list[str] | None
+
+    @property
+    def layers(self) -> list[str | None]:
+        """The layers explained; [None] for a method that explains the input."""
+        return self.record["layers"] or [None]
+
+    def explanation(
+        self,
+        row: int,
+        column: int,
+        layer: str | None,
+        target: int,
+        image: npt.NDArray[np.uint8],
+        source: Path | None,
+        preprocess: Preprocess,
+    ) -> Explanation:
+        """The explanation of one target of one image.
+
+        Raises:
+            OnnxplainError: the map is not finite.
+        """
+        at = f"@{layer}" if len(self.layers) > 1 else ""
+        heatmap = self.arrays[f"heatmap{at}"][row, column]
+        if not np.isfinite(heatmap).all():
+            raise OnnxplainError(
+                f"{source or 'image'}: the map of target {target} is not finite; the model overflows on it"
+            )
+        logits = self._logits(row)
+        index = self._class_index(row, target)
+        attribution = self._attribution(row, column, at)
+        in_colour = self.record["method"] in IN_COLOUR
+        return Explanation(
+            heatmap=preprocess.to_source(heatmap, image.shape[:2]),
+            cam=self.arrays[f"cam{at}"][row, column] if f"cam{at}" in self.arrays else np.abs(attribution).max(axis=-1),
+            target=index,
+            label=self.labels[index] if self.labels and index >= 0 else None,
+            score=float(self.arrays["score"][row, column]),
+            logits=logits if self._are_classes else None,
+            probability=self._probability(logits, index),
+            image=image,
+            source=source,
+            method=self.record["method"],
+            layer=layer,
+            is_pixelwise=f"cam{at}" not in self.arrays,
+            colours=_in_source(attribution, image, preprocess) if in_colour else None,
+            details={name: float(self.arrays[name][row, column]) for name in DETAILS if name in self.arrays},
+        )
+
+    @property
+    def _are_classes(self) -> bool:
+        """Whether the logits are the model's own class scores."""
+        return "expression" not in self.record["score"]
+
+    def _logits(self, row: int) -> np.ndarray | None:
+        """All class scores of a sample; None where the file does not give them."""
+        score = self.record["score"]
+        if "logits" in self.arrays:
+            return np.ravel(self.arrays["logits"][row])
+        return np.ravel(self.arrays[score["output"]][row]) if self._are_classes and not score["squashed_by"] else None
+
+    def _class_index(self, row: int, target: int) -> int:
+        """The class that a target stands for; the target itself where the file does not give what ranks classes."""
+        scores = self.arrays.get(
+            "logits", self.arrays.get(self.record["score"]["output"]) if self._are_classes else None
+        )
+        if target >= 0 or scores is None:
+            return target
+        return int(np.argsort(-scores[row].ravel(), kind="stable")[-target - 1])
+
+    def _probability(self, logits: np.ndarray | None, index: int) -> float | None:
+        """Sigmoid where the model ends in one or has a single class, else the softmax share."""
+        if logits is None or not self._are_classes:
+            return None
+        values = logits.astype(np.float64)
+        if self.record["score"]["squashed_by"] == "Sigmoid" or values.size == 1:
+            return float(1 / (1 + np.exp(-values[index])))
+        shares = np.exp(values - values.max())
+        return float(shares[index] / shares.sum())
+
+    def _attribution(self, row: int, column: int, at: str) -> np.ndarray:
+        """The map at the input, [h, w, C]; without channels where there is none."""
+        found = self.arrays.get(f"input_gradient{at}", self.arrays.get("input_gradient"))
+        one = np.zeros((1, 1, 0)) if found is None else np.asarray(found[row, column])
+        return one if self.record["input"].get("layout") == "NHWC" else np.moveaxis(one, 0, -1)
+
+
+def _in_source(
+    attribution: np.ndarray, image: npt.NDArray[np.uint8], preprocess: Preprocess
+) -> npt.NDArray[np.float32]:
+    """The map [h, w, C] at the source image's size, float32 [H, W, 3] RGB."""
+    planes = [preprocess.to_source(plane, image.shape[:2]) for plane in np.moveaxis(attribution, -1, 0)]
+    planes = planes[::-1] if preprocess.channels == "BGR" else planes
+    return np.stack(planes if len(planes) == 3 else planes[:1] * 3, axis=-1)
