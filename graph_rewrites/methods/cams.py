@@ -13,7 +13,7 @@ from ..trace import Place
 from .linear_head import require_linear_head
 from .registry import method
 
-EPSILON = 1e-7  # in place of a zero denominator, as pytorch-grad-cam 1.5.7 has it
+EPSILON = 1e-7  # in place of a zero denominator; pytorch-grad-cam 1.5.7 adds one to every denominator
 
 
 @method("grad-cam")
