@@ -130,10 +130,7 @@ def explain(
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         screen.print(explanation_table(rows, explainer))
-    for failure in failures:
-        _report(failure)
-    if failures:
-        raise typer.Exit(1)
+    _report_all(failures)
 
 
 @app.command()
@@ -156,12 +153,15 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Draw methods x layers, or methods x classes, of one image in one picture."""
+    names = [name.strip() for text in method or PAPER_METHODS for name in text.split(",")]
+    failures: list[OnnxplainError] = []
     comparison = compare_methods(
         *_model_and_photo(model, image),
-        methods=[name.strip() for text in method or PAPER_METHODS for name in text.split(",")],
+        methods=names,
         layers=layer,
         target=target,
         inputs=read_inputs(further),
+        on_error=failures.append if len(names) > 1 else None,
         rules=rules,
         score=score,
         preprocess=preprocess,
@@ -170,6 +170,7 @@ def compare(
         progress=_steps,
     )
     _save_comparison(comparison, output, as_json)
+    _report_all(failures)
 
 
 @app.command()
@@ -179,7 +180,7 @@ def occlude(
     size: Annotated[
         list[int] | None, typer.Option(help=f"Side of the patch in pixels; may be repeated; default: {PAPER_SIZES}.")
     ] = None,
-    stride: Annotated[int, typer.Option(help="Pixels from patch to patch.")] = 15,
+    stride: Annotated[int, typer.Option(help="Pixels from patch to patch; default: a third of the patch.")] = 0,
     fill: Annotated[str, typer.Option(help="What covers: mean, zero or blur.")] = "mean",
     target: Targets = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("occlusion.png"),
@@ -341,6 +342,14 @@ def _print_certificate(certificate: Certificate) -> None:
         verdict = "[green]pass[/green]" if finding.passed else "[red]FAIL[/red]"
         screen.print(f"{verdict}  {finding.name}: {finding.detail}", highlight=False)
     screen.print(f"provider: {certificate.providers[0]}")
+
+
+def _report_all(failures: Sequence[OnnxplainError]) -> None:
+    """Names what failed, and then exits with 1."""
+    for failure in failures:
+        _report(failure)
+    if failures:
+        raise typer.Exit(1)
 
 
 def _report(error: OnnxplainError) -> None:

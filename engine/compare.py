@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..graph_rewrites.errors import OnnxplainError, UsageError
 from ..graph_rewrites.model_file import ModelSource
 from .explainer import Explainer, Source
 from .explanation import Explanation
@@ -38,6 +39,7 @@ def compare(
     layers: str | Sequence[str] | None = None,
     target: Target | Sequence[Target] | None = None,
     inputs: Mapping[str, Any] | None = None,
+    on_error: Callable[[OnnxplainError], None] | None = None,
     **arguments: Any,
 ) -> Comparison:
     """Explains one image by several methods; all layers of a method come from one backward pass.
@@ -49,13 +51,21 @@ def compare(
         layers: layers by name, or "all"; default: the default layer.
         target: one or several targets, see `Explainer`.
         inputs: the model's further inputs.
+        on_error: called for a method that this model does not allow, which is then left out; default: it is raised.
         arguments: further arguments of `Explainer`.
     """
     cells: dict[tuple[str, str], Explanation] = {}
     columns: dict[str, None] = {}
     for method in dict.fromkeys(methods):
-        explainer = Explainer(model, method=method, layers=layers, **arguments)
-        found = explainer(image, target, inputs)
+        try:
+            found = Explainer(model, method=method, layers=layers, **arguments)(image, target, inputs)
+        except UsageError:
+            raise
+        except OnnxplainError as error:
+            if on_error is None:
+                raise
+            on_error(OnnxplainError(f"{method}: {error}"))
+            continue
         several = len({one.target for one in found}) > 1
         for one in found:
             parts = [] if layers is None else [one.layer or INPUT]
@@ -63,8 +73,11 @@ def compare(
             column = " | ".join(parts)
             columns.setdefault(column)
             cells[method, column] = one
+    if not cells:
+        raise OnnxplainError("none of the methods explains this model; see the errors above")
     ordered = sorted(columns, key=lambda column: column.startswith(INPUT))
-    return Comparison(list(dict.fromkeys(methods)), ordered, cells)
+    rows = dict.fromkeys(method for method, _ in cells)
+    return Comparison(list(rows), ordered, cells)
 
 
 def name_of(explanation: Explanation) -> str:

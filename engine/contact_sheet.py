@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -15,31 +15,49 @@ from .images import Image
 from .render import colourise
 
 TILE = 224  # pixels, the longer side of a picture in the grid
+PER_LINE = 6
 MARGIN, LINE = 8, 18
-BAR_WIDTH, BAR_LABELS = 14, 44
+BAR_WIDTH, BAR_LABELS, MAX_BAR = 14, 44, 480
 BACKGROUND, INK = 255, (30, 30, 30)
 FONT, SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
 
 
 def contact_sheet(comparison: Comparison) -> Image:
-    """Draws rows x columns; transposed where there is one column, or many more than rows.
+    """Draws explanations as a table of rows and columns, or line by line where there is a single column.
+
+    A table is transposed where it has many more columns than rows.
 
     Returns:
-        uint8 [H, W, 3] RGB. Each picture has its title above and its class and score below; the colour bars at the
-        right tell the heat of all of them.
+        uint8 [H, W, 3] RGB. Each picture has its class and score below; the colour bars at the right tell the heat of
+        all of them.
     """
-    rows, columns = comparison.rows, comparison.columns
-    cells = {key: _tile(one) for key, one in comparison.cells.items()}
-    if len(columns) == 1 or len(columns) > max(8, len(rows)):
-        rows, columns = columns, rows
-        cells = {(column, row): tile for (row, column), tile in cells.items()}
+    rows, columns, cells = comparison.rows, comparison.columns, comparison.cells
+    if len(columns) == 1:
+        sheet = _lines([_tile(cells[row, columns[0]], row) for row in rows])
+    elif len(columns) > max(PER_LINE, len(rows)):
+        sheet = _table(columns, rows, {(column, row): _tile(one) for (row, column), one in cells.items()})
+    else:
+        sheet = _table(rows, columns, {key: _tile(one) for key, one in cells.items()})
+    return np.hstack([sheet, _colour_bars(list(cells.values()), len(sheet))])
+
+
+def _lines(tiles: Sequence[Image]) -> Image:
+    """Tiles beside each other, a new line begun when one is full."""
+    height, width = tiles[0].shape[:2]
+    lines = -(-len(tiles) // PER_LINE)
+    sheet = _blank(MARGIN + lines * (height + MARGIN), MARGIN + min(len(tiles), PER_LINE) * (width + MARGIN))
+    for index, tile in enumerate(tiles):
+        line, place = divmod(index, PER_LINE)
+        top, left = MARGIN + line * (height + MARGIN), MARGIN + place * (width + MARGIN)
+        sheet[top : top + height, left : left + width] = tile
+    return sheet
+
+
+def _table(rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], Image]) -> Image:
+    """Tiles under the names of their columns, beside those of their rows."""
     height, width = next(iter(cells.values())).shape[:2]
     title = max(_text_width(name) for name in rows) + 2 * MARGIN
-    sheet = np.full(
-        (LINE + MARGIN + len(rows) * (height + MARGIN), title + len(columns) * (width + MARGIN), 3),
-        BACKGROUND,
-        np.uint8,
-    )
+    sheet = _blank(LINE + MARGIN + len(rows) * (height + MARGIN), title + len(columns) * (width + MARGIN))
     for index, name in enumerate(columns):
         _write(sheet, _shortened(name, width), title + index * (width + MARGIN), LINE - 4)
     for i, row in enumerate(rows):
@@ -49,19 +67,25 @@ def contact_sheet(comparison: Comparison) -> Image:
             left = title + j * (width + MARGIN)
             if (row, column) in cells:
                 sheet[top : top + height, left : left + width] = cells[row, column]
-    return np.hstack([sheet, _colour_bars(list(comparison.cells.values()), len(sheet))])
+    return sheet
 
 
-def _tile(explanation: Explanation) -> Image:
-    """The picture at the size of the grid, its class and score below."""
+def _tile(explanation: Explanation, title: str = "") -> Image:
+    """The picture at the size of the grid, its class and score below, and a title above if there is one."""
     picture = explanation.picture()
     scale = TILE / max(picture.shape[:2])
     size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    tile = np.full((small.shape[0] + LINE, small.shape[1], 3), BACKGROUND, np.uint8)
-    tile[: small.shape[0]] = small
+    top = LINE if title else 0
+    tile = _blank(top + small.shape[0] + LINE, small.shape[1])
+    tile[top : top + small.shape[0]] = small
+    _write(tile, _shortened(title, tile.shape[1]), 0, LINE - 5)
     _write(tile, _shortened(name_of(explanation), tile.shape[1]), 0, tile.shape[0] - 5)
     return tile
+
+
+def _blank(height: int, width: int) -> Image:
+    return np.full((height, width, 3), BACKGROUND, np.uint8)
 
 
 def _colour_bars(explanations: Sequence[Explanation], height: int) -> Image:
@@ -70,15 +94,16 @@ def _colour_bars(explanations: Sequence[Explanation], height: int) -> Image:
     bars = []
     for is_signed in sorted(signed):
         low = -1.0 if is_signed else 0.0
-        bar = np.full((height, BAR_WIDTH + BAR_LABELS, 3), BACKGROUND, np.uint8)
-        top, bottom = LINE + MARGIN, height - MARGIN - LINE
+        bar = _blank(height, BAR_WIDTH + BAR_LABELS)
+        top = LINE + MARGIN
+        bottom = min(height - MARGIN - LINE, top + MAX_BAR)
         heat = np.linspace(1, low, bottom - top, dtype=np.float32)[:, None]
         bar[top:bottom, :BAR_WIDTH] = colourise(np.repeat(heat, BAR_WIDTH, axis=1))
         for value in np.linspace(low, 1, 5):
             at = top + round((1 - value) / (1 - low) * (bottom - top))
             _write(bar, f"{value:g}", BAR_WIDTH + 4, at + 4)
         bars.append(bar)
-    return np.hstack(bars) if bars else np.full((height, MARGIN, 3), BACKGROUND, np.uint8)
+    return np.hstack(bars) if bars else _blank(height, MARGIN)
 
 
 def _write(picture: npt.NDArray[np.uint8], text: str, left: int, baseline: int) -> None:

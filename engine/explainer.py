@@ -97,8 +97,8 @@ class Explainer:
         recorded = self.record.get("preprocessing")
         self.preprocess_is_assumed = given is None and recorded is None
         self._preprocess = given or (Preprocess.from_json(recorded) if recorded else None)
-        if self.record["input"].get("layout"):
-            self._preprocess = self.preprocess
+        if self._preprocess is not None:
+            self._preprocess = self.preprocess  # what does not fit is an error now, not at the first image
 
     @property
     def preprocess(self) -> Preprocess:

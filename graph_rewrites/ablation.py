@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
+from .axes import channel_axis
 from .emit import Emitter
 from .errors import UsageError
-from .grid import channel_axis, grid_of, image_input
+from .grid import grid_of, image_input
 from .layers import choose_layers
 from .metadata import VERSION, add_metadata
 from .model_file import ModelSource, read, write

@@ -67,7 +67,7 @@ class Sample:
     @property
     def size(self) -> tuple[int, ...]:
         """The spatial sizes of `image`."""
-        return tuple(np.delete(self.image.shape, self.channel_axis))
+        return tuple(side for axis, side in enumerate(self.image.shape) if axis != self.channel_axis)
 
     @property
     def scores(self) -> npt.NDArray[np.float64]:

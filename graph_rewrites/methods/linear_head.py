@@ -31,21 +31,25 @@ def require_linear_head(layer: Place) -> None:
     others = [n for n in on_path if n not in linear and n.op not in POOLING | NEUTRAL | PICKING and not _adds_bias(n)]
     name = layer.name
     if others:
-        reason = f"{others[0].op} (node {others[0].name!r}) lies between layer {name!r} and the score"
+        reason = f"{others[0].op} (node {_name(others[0])!r}) lies between layer {name!r} and the score"
     elif len(linear) != 1:
         reason = f"{len(linear)} linear layers lie between layer {name!r} and the score, not one"
     elif not any(node.op in POOLING for node in on_path):
         reason = f"no global average pooling lies between layer {name!r} and the score"
     elif (window := next((n for n in on_path if n.op == "AveragePool"), None)) is not None and _is_local(window):
-        reason = f"the pooling {window.name!r} behind layer {name!r} is not global"
+        reason = f"the pooling {_name(window)!r} behind layer {name!r} is not global"
     elif linear[0].op == "Conv" and any(size != 1 for size in linear[0].inputs[1].shape[2:]):
-        reason = f"the convolution {linear[0].name!r} behind layer {name!r} is not 1 x 1"
+        reason = f"the convolution {_name(linear[0])!r} behind layer {name!r} is not 1 x 1"
     else:
         return
     raise OnnxplainError(
         f"{layer.op.model.name}: CAM needs global average pooling and one linear layer, but {reason}; use grad-cam, or "
         "the last convolutional layer"
     )
+
+
+def _name(node: gs.Node) -> str:
+    return str(node.name or node.outputs[0].name)
 
 
 def _enters(node: gs.Node, path: set[str]) -> bool:
