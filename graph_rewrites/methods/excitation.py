@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..backward import tensors_between
 from ..backward_rules import rule_set
 from ..errors import OnnxplainError
-from ..excitation_rules import WEIGHTED, is_constant
+from ..excitation_rules import WEIGHTED
 from ..tensors import Tensor
 from ..trace import Place, Trace
 from .registry import method
@@ -15,15 +15,14 @@ from .registry import method
 
 @method("mwp", rules="mwp")
 def mwp(layer: Place) -> Tensor:
-    """The marginal winning probability at the layer, summed over channels (Zhang et al. 2016, eq. 5)."""
+    """The marginal winning probability at the layer, summed over channels (Zhang et al. 2016)."""
     return layer.op.reduce("ReduceSum", layer.gradient, [1])
 
 
 def contrast(trace: Trace, names: Sequence[str]) -> dict[str, Tensor | None]:
     """MWP of the class minus MWP of its dual, whose weights in the last layer are the class's with the opposite sign.
 
-    Both are taken one layer below the last; as all that follows is linear, their difference flows on alone (section
-    3.3).
+    Both are taken one layer below the last; as all that follows is linear, their difference flows on alone.
     """
     ones = {trace.scores.name: trace.ones()}
     top = _last_weighted(trace, names)
@@ -34,7 +33,7 @@ def contrast(trace: Trace, names: Sequence[str]) -> dict[str, Tensor | None]:
 
 @method("c-mwp", rules="mwp", backward=contrast)
 def contrastive_mwp(layer: Place, *, relu: bool = False) -> Tensor:
-    """The contrastive marginal winning probability, summed over channels (Zhang et al. 2016, section 3.3).
+    """The contrastive marginal winning probability, summed over channels (Zhang et al. 2016).
 
     Negative where the other classes win more than this one; `relu` cuts that off, as the paper's figures do.
     """
@@ -43,15 +42,17 @@ def contrastive_mwp(layer: Place, *, relu: bool = False) -> Tensor:
 
 
 def _last_weighted(trace: Trace, names: Sequence[str]) -> str:
-    """The input of the last layer with weights, on which all of the score depends."""
-    op = trace.op
-    path = tensors_between(trace.nodes, names, [trace.scores.name])
-    for node in reversed(list(trace.nodes)):
-        if node.op in WEIGHTED and node.outputs[0].name in path:
-            inputs: list[str] = [tensor.name for tensor in node.inputs[:2] if not is_constant(op, tensor)]
-            if len(inputs) == 1 and inputs[0] in path:
+    """The input of the last layer with weights, which all of the score must pass."""
+    end = [trace.scores.name]
+    path = tensors_between(trace.nodes, names, end)
+    for node in reversed(trace.nodes):
+        inputs: list[str] = [tensor.name for tensor in node.inputs[:2] if tensor.name in path]
+        if node.op in WEIGHTED and node.outputs[0].name in path and len(inputs) == 1:
+            others = [one for one in trace.nodes if one is not node]
+            if not tensors_between(others, names, end):
                 return inputs[0]
+            break
     raise OnnxplainError(
-        f"{op.model.name}: no layer with weights lies between {', '.join(map(repr, names))} and the score, so there is "
-        "no dual class to contrast with; choose an earlier layer"
+        f"{trace.op.model.name}: no layer with weights that all of the score passes lies between it and the explained "
+        "layer, so there is no dual class to contrast with; choose an earlier layer, or method mwp"
     )
