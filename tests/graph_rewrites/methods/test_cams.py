@@ -110,7 +110,7 @@ def test_a_map_under_other_backward_rules_equals_its_replica(name: str, rules: s
 
 
 def test_cam_takes_the_weights_of_the_linear_layer_without_a_relu() -> None:
-    """Zhou et al. 2016, eq. 2: the sum of the feature maps by the class's own weights, negative ones too."""
+    """Zhou et al. 2016: the sum of the feature maps by the class's own weights, negative ones too."""
     model = network()
     got = explain(rewrite(model, method="cam"), images(model), TARGET)
     linear = Replica(model).w["w3"]

@@ -30,7 +30,7 @@ def shares(x: Array) -> Array:
 
 
 def relevance(replica: Replica, t: dict[str, Array], target: int, contrast: bool) -> dict[str, Array]:
-    """Zhang et al. 2016, eq. 2 to 4, layer by layer; contrast: less that of the class's opposite weights."""
+    """Zhang et al. 2016, layer by layer; contrast: less that of the class's opposite weights."""
     w, pooled = replica.w, t["relu2"].mean(axis=(1, 2))
     at_mean = shares(pooled * relu(w["w3"][target]))
     if contrast:
