@@ -66,8 +66,7 @@ def relief(colours: npt.NDArray[Any]) -> Image:
 def saliency(heatmap: npt.NDArray[Any]) -> Image:
     """Show a map [H, W] of single pixels by itself, in the colours of `colourise`; uint8 [H, W, 3] RGB.
 
-    Clipped at the 99th percentile of the magnitudes (Smilkov et al. 2017, section 2.1: a few pixels are far above the
-    rest).
+    Clipped at the 99th percentile of the magnitudes (Smilkov et al. 2017): a few pixels are far above the rest.
     """
     return colourise(_clipped(_check_heat(heatmap), 99))
 

@@ -1,7 +1,7 @@
 """Excitation backprop: the rule set "mwp", by which relevance flows back in place of gradients.
 
-The marginal winning probability of a neuron (Zhang et al. 2016, "Top-down Neural Attention by Excitation Backprop",
-eq. 2 to 4) is shared out among those that excite it, in proportion to what they contribute:
+The marginal winning probability of a neuron (Zhang et al. 2016, "Top-down Neural Attention by Excitation Backprop")
+is shared out among those that excite it, in proportion to what they contribute:
 
     P(a_j | a_i) = Z_i x_j w_ji+,   Z_i = 1 / sum_j x_j w_ji+   (0 where nothing excites)
 
@@ -46,7 +46,7 @@ def weighted(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
 
 @backward_rule("mwp-dual", *WEIGHTED)
 def dual(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
-    """The same for the unit of opposite weights, which c-MWP contrasts with (Zhang et al. 2016, section 3.3)."""
+    """The same for the unit of opposite weights, which c-MWP contrasts with (Zhang et al. 2016)."""
     return excite(op, node, relevance, lambda weight: op.Relu(op.Neg(weight)))
 
 

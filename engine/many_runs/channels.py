@@ -18,7 +18,7 @@ from .registry import Sample, many_runs
 def score_cam(sample: Sample) -> Arrays:
     """ReLU(sum_k w_k A^k), w the softmax over k of y^c(x * A^k enlarged and brought to [0, 1]) (Wang et al. 2020).
 
-    Eq. 4 to 6 and algorithm 1; the score of the baseline, which they subtract, does not change the softmax. A channel
+    Algorithm 1; the score of the baseline, which they subtract, does not change the softmax. A channel
     that is constant masks nothing and gets the mask 0.
 
     Returns:
@@ -50,7 +50,7 @@ def _all_channels(runner: Runner, targets: int) -> Arrays:
 
 @many_runs("ablation-cam", _ablatable, _all_channels)
 def ablation_cam(sample: Sample) -> Arrays:
-    """ReLU(sum_k w_k A^k), w_k = (y^c - y^c without channel k) / y^c (Desai and Ramaswamy 2020, eq. 3).
+    """ReLU(sum_k w_k A^k), w_k = (y^c - y^c without channel k) / y^c (Desai and Ramaswamy 2020).
 
     Returns:
         cam [K, h, w].

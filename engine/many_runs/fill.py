@@ -11,7 +11,7 @@ from ...graph_rewrites.errors import UsageError
 from .registry import Sample
 
 Fill: TypeAlias = Literal["mean", "zero", "blur"]
-BLUR = 10  # standard deviation in pixels (Fong and Vedaldi 2017, section 4.1)
+BLUR = 10  # standard deviation in pixels (Fong and Vedaldi 2017)
 
 
 def filled(sample: Sample, fill: Fill) -> np.ndarray:

@@ -15,7 +15,7 @@ from .registry import Sample, many_runs
 
 @many_runs("smooth-grad", with_gradients)
 def smooth_grad(sample: Sample, *, samples: int = 50, noise: float = 0.15, seed: int = 0) -> Arrays:
-    """The mean gradient over inputs with Gaussian noise of `noise` (max x - min x) (Smilkov et al. 2017, section 3).
+    """The mean gradient over inputs with Gaussian noise of `noise` (max x - min x) (Smilkov et al. 2017).
 
     Returns:
         input_gradient [K, *input].
@@ -33,7 +33,7 @@ def integrated_gradients(sample: Sample, *, steps: int = 50, baseline: Fill = "z
     """(x - x') times the mean gradient on the way from the baseline x' (Sundararajan et al. 2017, eq. 1).
 
     The integral is taken by Gauss-Legendre quadrature. `completeness_gap` is how far the sum of the attributions is
-    from y^c(x) - y^c(x'), which it equals in the limit (proposition 1).
+    from y^c(x) - y^c(x'), which it equals in the limit (their axiom of completeness).
 
     Returns:
         input_gradient [K, *input], and score_difference and completeness_gap [K].

@@ -24,7 +24,7 @@ def rise(
     seed: int = 0,
     of: Literal["probability", "score"] = "probability",
 ) -> Arrays:
-    """The mean of random masks, each weighted by f(x * mask), over their mean (Petsiuk et al. 2018, eq. 6 and 3.2).
+    """The mean of random masks, each weighted by f(x * mask), over their mean (Petsiuk et al. 2018).
 
     A mask is a grid of `cells` a side, each open with probability `keep`, enlarged linearly and shifted at random by up
     to a cell. The paper's f is the class probability; 4000 masks of 7 x 7 cells are its setting for VGG-16.

@@ -74,7 +74,7 @@ def grad_cam_plus_plus(layer: Place) -> Tensor:
 
 @method("xgrad-cam")
 def xgrad_cam(layer: Place) -> Tensor:
-    """ReLU(sum_k w_k A^k), w_k = sum_ij g_ij A_ij / sum_ij A_ij (Fu et al. 2020, eq. 8)."""
+    """ReLU(sum_k w_k A^k), w_k = sum_ij g_ij A_ij / sum_ij A_ij (Fu et al. 2020)."""
     op = layer.op
     total = op.reduce("ReduceSum", layer.activation, layer.spatial)
     weighed = op.reduce("ReduceSum", op.Mul(layer.gradient, layer.activation), layer.spatial)
@@ -83,14 +83,14 @@ def xgrad_cam(layer: Place) -> Tensor:
 
 @method("hires-cam")
 def hires_cam(layer: Place, *, relu: bool = True) -> Tensor:
-    """ReLU(sum_k g^k * A^k), element by element (Draelos and Carin 2020, eq. 5, of which the ReLU is no part)."""
+    """ReLU(sum_k g^k * A^k), element by element (Draelos and Carin 2020, who take no ReLU)."""
     op = layer.op
     return _rectified(op, op.reduce("ReduceSum", op.Mul(layer.gradient, layer.activation), [1]), relu)
 
 
 @method("layer-cam")
 def layer_cam(layer: Place) -> Tensor:
-    """ReLU(sum_k ReLU(g^k) * A^k), element by element (Jiang et al. 2021, eq. 4 to 6)."""
+    """ReLU(sum_k ReLU(g^k) * A^k), element by element (Jiang et al. 2021)."""
     op = layer.op
     return op.Relu(op.reduce("ReduceSum", op.Mul(op.Relu(layer.gradient), layer.activation), [1]))
 

@@ -13,7 +13,7 @@ SQUARINGS = 20
 
 @method("eigen-cam")
 def eigen_cam(layer: Place, *, centre: bool = False) -> Tensor:
-    """ReLU(A v), v the first right singular vector of the activations [positions, C] (Muhammad and Yeasin 2020, eq. 3).
+    """ReLU(A v), v the first right singular vector of the activations [positions, C] (Muhammad and Yeasin 2020).
 
     It depends on no class. `centre` subtracts each channel's mean over the positions first, as pytorch-grad-cam does.
     """

@@ -7,9 +7,10 @@ from functools import partial
 
 import onnx_graphsurgeon as gs
 
+from ..axes import layout
 from ..backward import tensors_between
 from ..emit import Emitter
-from ..grid import Grid, layout
+from ..grid import Grid
 from ..heatmap import resized
 from ..tensors import Tensor
 from ..trace import FLOAT32, Place
@@ -18,7 +19,7 @@ from .registry import method
 
 @method("full-grad", at="model")
 def full_grad(image: Place) -> Tensor:
-    """psi(x dy/dx) + the sum over layers and channels of psi(b dy/dz) (Srinivas and Fleuret 2019, eq. 4).
+    """psi(x dy/dx) + the sum over layers and channels of psi(b dy/dz) (Srinivas and Fleuret 2019).
 
     psi takes magnitudes, brings each layer's to [0, 1] and to the input's size. A layer's bias is that of a
     convolution, what batch normalisation adds, or a constant that is added to feature maps.

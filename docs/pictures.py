@@ -1,0 +1,33 @@
+"""Draws the pictures of `methods.md`: the embedded photo, explained by every method with its defaults.
+
+    python docs/pictures.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+from onnxplain.engine.embedded import MODEL, PHOTO
+from onnxplain.engine.explainer import Explainer
+from onnxplain.engine.images import write_image
+from onnxplain.engine.many_runs.registry import MANY_RUNS
+from onnxplain.graph_rewrites.methods.registry import METHODS
+
+FOLDER = Path(__file__).parent / "images" / "methods"
+WIDTH = 240
+
+
+def main() -> None:
+    """Writes one small JPEG per method."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for method in (*METHODS, *MANY_RUNS):
+        (explanation,) = Explainer(MODEL, method=method)(PHOTO)
+        picture = explanation.picture()
+        height = round(picture.shape[0] * WIDTH / picture.shape[1])
+        write_image(FOLDER / f"{method}.jpg", cv2.resize(picture, (WIDTH, height), interpolation=cv2.INTER_AREA))
+        print(method)
+
+
+if __name__ == "__main__":
+    main()
