@@ -50,7 +50,7 @@ def _fit(method: str, option: str, kind: Any, value: Any) -> Any:
         fitted = kind(value)
         if isinstance(value, bool) or (kind is int and fitted != float(value)):
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         what = {int: "a whole number", float: "a number"}.get(kind, f"of type {kind}")
         raise UsageError(f"option {option!r} of {method!r} is {what}; not {value!r}") from None
     return fitted

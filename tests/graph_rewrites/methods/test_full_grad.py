@@ -48,7 +48,7 @@ def test_the_map_equals_its_replica() -> None:
 
 
 def test_the_biases_taken_complete_the_score() -> None:
-    """On ReLU networks y = x dy/dx + sum b dy/dz (Srinivas and Fleuret 2019), with the linear layer's bias the last b."""
+    """On ReLU networks y = x dy/dx + sum b dy/dz (Srinivas and Fleuret 2019), the linear layer's bias the last b."""
     model = network()
     replica, feeds = Replica(model), images(model)
     names = ["image", *BIASES]
