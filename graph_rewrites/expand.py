@@ -10,6 +10,7 @@ from onnx import inliner
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
 from .emit import Emitter
+from .shape_inference import infer_shapes
 from .tensors import Tensor, schema, type_proto
 
 
@@ -50,16 +51,21 @@ def function_body(op: Emitter, node: gs.Node) -> Body | None:
     inlined = inliner.inline_selected_functions(model, [(node.domain or "", node.op)], inline_schema_functions=True)
     if any(inner.op_type == node.op for inner in inlined.graph.node):
         return None
-    return _append(op, inlined.graph, inputs, [t.name for t in node.outputs])
+    # Bodies compute shapes from sizes: inference over the whole body sees through that, node by node it does not.
+    return _append(op, infer_shapes(inlined).graph, inputs, [t.name for t in node.outputs])
 
 
 def _append(op: Emitter, graph: onnx.GraphProto, tensors: dict[str, Tensor], outputs: list[str]) -> Body:
     """Emits the nodes of `graph` on the tensors that its inputs name."""
     known = dict(tensors)
     start = len(op.nodes)
+    shapes = {v.name: v.type.tensor_type.shape.dim for v in graph.value_info if v.type.tensor_type.HasField("shape")}
     for proto in graph.node:
         imported = gs.import_onnx(onnx.helper.make_model(onnx.helper.make_graph([proto], "node", [], []))).nodes[0]
         arguments = [known[name] if name else None for name in proto.input]
         results = op.emit(proto.op_type, *arguments, outputs=len(proto.output), **imported.attrs)
-        known.update(zip(proto.output, results if len(proto.output) > 1 else [results], strict=True))
+        for name, tensor in zip(proto.output, results if len(proto.output) > 1 else [results], strict=True):
+            known[name] = tensor
+            if tensor.shape is None and name in shapes:
+                tensor.shape = [dim.dim_value or dim.dim_param or None for dim in shapes[name]]
     return Body(op.nodes[start:], [known[name] for name in outputs if name])

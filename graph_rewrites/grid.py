@@ -1,31 +1,22 @@
-"""How a tensor is laid out: where its channels are, and how its positions or tokens fill the input's space."""
+"""How a layer's positions, or its tokens, fill the space of the input."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
+import onnx_graphsurgeon as gs
 
-from .backward import reach
+from .axes import CHANNELS_LAST, CONVOLUTIONS, FOLLOWED, has_spatial_extent, layout, spatial_axes, traced
+from .backward import reach, tensors_between
 from .emit import Emitter
 from .errors import OnnxplainError
 from .model_file import Model
 from .tensors import Tensor, is_float, value_of
 
-CONVOLUTIONS = {"Conv", "ConvTranspose"}
-POOLS = {"MaxPool", "AveragePool", "LpPool"}
-# Operators that take or make the channels as axis 1, or as the last one.
-CHANNELS_FIRST = CONVOLUTIONS | POOLS | {"InstanceNormalization", "GroupNormalization"}
-CHANNELS_LAST = {"MatMul", "LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"}
-# One input decides each position: a layer's convolution, normalisation and activation count as one layer, its last.
-POINTWISE = {
-    *("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN", "Dropout", "Identity", "Cast"),
-    *("Relu", "LeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Swish"),
-    *("Mish", "Gelu", "Erf", "Tanh", "Softplus", "Softsign", "ThresholdedRelu", "Add", "Sub", "Mul", "Div", "Max"),
-    *("Min", "Where", "Pow", "Sqrt", "Exp", "Neg", "Abs", "Sum"),
-}
-SPATIAL = CONVOLUTIONS | POOLS | POINTWISE | {"Concat", "Resize", "Upsample", "Pad", "Transpose", "Slice"}
 # Class, distillation and register tokens stand before the patches: DeiT has 2, DINOv2 with registers 5.
 MAX_EXTRA_TOKENS = 16
 
@@ -75,20 +66,15 @@ def grid_of(op: Emitter, tensor: Tensor, image: Tensor) -> Grid:
             f"{op.model.name}: the {tensor.shape[axes[2]]} tokens of layer {tensor.name!r} fill no grid over the input "
             f"{list(image.shape)}; export the model with a fixed input size, or choose a layer with spatial axes"
         )
-    return Grid(axes, op.tensor(list(sizes)) if isinstance(sizes, tuple) else op.sizes(sizes, spatial_axes(sizes)))
-
-
-def layout(tensor: Tensor) -> list[int]:
-    """The tensor's axes in the order batch, channel, spatial."""
-    return [0, channel_axis(tensor), *spatial_axes(tensor)]
+    return Grid(axes, op.tensor(list(sizes)) if isinstance(sizes, tuple) else _grid_at_run_time(op, tensor, sizes))
 
 
 def holds_tokens(tensor: Tensor, image: Tensor) -> bool:
     """Whether the layer has a single axis for the several spatial axes of the image."""
-    return len(tensor.shape) == 3 and len(image.shape) == 4
+    return len(tensor.shape) == 3 and len(image.shape) > 3
 
 
-def token_grid(model: Model, tensor: Tensor, image: Tensor) -> tuple[int, int] | Tensor | None:
+def token_grid(model: Model, tensor: Tensor, image: Tensor) -> tuple[int, ...] | Tensor | None:
     """The rows and columns that a layer's tokens fill: numbers, or the feature maps that tell them at run time.
 
     The tokens are patches of the image, or of feature maps that a convolution makes of it, perhaps merged 2 x 2 by 2 x
@@ -96,25 +82,53 @@ def token_grid(model: Model, tensor: Tensor, image: Tensor) -> tuple[int, int] |
     """
     (axis,) = spatial_axes(tensor)
     count = tensor.shape[axis]
-    before = [n.outputs[0] for n in model.graph.nodes if n.op in CONVOLUTIONS and len(n.outputs[0].shape or []) == 4]
-    patches = [maps for maps in before if tensor.name in reach(model.graph.nodes, {maps.name})]
     if not isinstance(count, int):
-        return patches[-1] if patches else None
-    best: tuple[int, tuple[int, int]] | None = None
-    for height, width in _grids([*reversed(patches), image]):
-        extra = count - height * width
-        if 0 <= extra <= MAX_EXTRA_TOKENS and (best is None or extra < best[0]) and height * width > 1:
-            best = extra, (height, width)
+        return _patches(tensor, image)
+    made = [node.outputs[0] for node in model.graph.nodes if _makes_maps(node, image)]
+    before = tensors_between(model.graph.nodes, [maps.name for maps in made], [tensor.name], floats_only=False)
+    patches = [maps for maps in made if maps.name in before]
+    best: tuple[int, tuple[int, ...]] | None = None
+    for grid in _grids(patches[::-1] or [image]):
+        extra = count - math.prod(grid)
+        if 0 <= extra <= MAX_EXTRA_TOKENS and (best is None or extra < best[0]) and max(grid) > 1:
+            best = extra, grid
     return best[1] if best else None
 
 
-def _grids(maps: list[Tensor]) -> Iterator[tuple[int, int]]:
-    """The sizes of feature maps, whole and divided by 2, 3, 4 ..."""
+def _patches(tensor: Tensor, image: Tensor) -> Tensor | None:
+    """The feature maps that tokens are made of, by operators that leave each where it is, or by linear ones too."""
+    for linear in (set(), {"MatMul"}):
+        for current, _ in traced(tensor, FOLLOWED | CHANNELS_LAST | linear):
+            if any(_makes_maps(node, image) for node in current.inputs):
+                return current
+    return None
+
+
+def _makes_maps(node: gs.Node, image: Tensor) -> bool:
+    """Whether the node is a convolution over the image's axes."""
+    if node.op not in CONVOLUTIONS:
+        return False
+    maps = node.outputs[0]
+    return len(maps.shape or ()) == len(image.shape) and has_spatial_extent(maps)
+
+
+def _grid_at_run_time(op: Emitter, tensor: Tensor, maps: Tensor) -> Tensor:
+    """The sizes of the maps over the side, 1 or more, of the squares of positions that are merged to one token each."""
+    sizes = op.sizes(maps, spatial_axes(maps))
+    positions, count = op.reduce("ReduceProd", sizes, [0]), op.sizes(tensor, spatial_axes(tensor))
+    share = op.Div(op.Cast(positions, to=onnx.TensorProto.FLOAT), op.Cast(count, to=onnx.TensorProto.FLOAT))
+    side = op.Pow(op.Max(share, 1.0), 1 / (len(maps.shape) - 2))
+    merged = op.Cast(op.Round(side), to=onnx.TensorProto.INT64)
+    return op.Div(op.Add(sizes, op.Sub(merged, 1)), merged)
+
+
+def _grids(maps: list[Tensor]) -> Iterator[tuple[int, ...]]:
+    """The sizes of feature maps, whole and divided by 2, 3, 4 ..., padded to a whole number."""
     for tensor in maps:
         sizes = [tensor.shape[axis] for axis in spatial_axes(tensor)]
         if all(isinstance(size, int) for size in sizes):
             for divisor in range(1, max(sizes) + 1):
-                yield sizes[0] // divisor, sizes[1] // divisor
+                yield tuple(-(-size // divisor) for size in sizes)
 
 
 def image_input(model: Model, layer: Tensor) -> Tensor:
@@ -124,10 +138,11 @@ def image_input(model: Model, layer: Tensor) -> Tensor:
         OnnxplainError: no such input leads to the layer.
     """
     rank = len(layer.shape)
-    leading = [t for t in model.inputs if t.shape is not None and layer.name in reach(model.graph.nodes, {t.name})]
-    for wanted in (rank, 4 if rank == 3 else rank):
-        for tensor in leading:
-            if len(tensor.shape) == wanted:
+    shaped = [tensor for tensor in model.inputs if tensor.shape is not None]
+    path = tensors_between(model.graph.nodes, [t.name for t in shaped], [layer.name], floats_only=False)
+    for wanted in (rank, *((4, 5) if rank == 3 else ())):
+        for tensor in shaped:
+            if len(tensor.shape) == wanted and tensor.name in path:
                 return tensor
     raise OnnxplainError(f"{model.name}: no input of rank {rank} leads to layer {layer.name!r}; choose another layer")
 
@@ -161,63 +176,3 @@ def as_floats(model: Model, image: Tensor) -> Tensor:
         f"{model.name}: input {image.name!r} holds no floats and is not simply cast to them, so no gradient reaches "
         "it; choose a method that explains a layer"
     )
-
-
-def has_spatial_extent(tensor: Tensor) -> bool:
-    """Whether the tensor has axes beside batch and channel of which one is (or may be) larger than 1."""
-    if tensor.shape is None or len(tensor.shape) < 3:
-        return False
-    return any(tensor.shape[axis] != 1 for axis in spatial_axes(tensor))
-
-
-def spatial_axes(tensor: Tensor) -> list[int]:
-    """All axes but the batch and the channel axis, in order."""
-    return [axis for axis in range(1, len(tensor.shape)) if axis != channel_axis(tensor)]
-
-
-def channel_axis(tensor: Tensor) -> int:
-    """The axis of the channels, by the nearest operator before the tensor that tells it.
-
-    A convolution makes axis 1 the channels, a matrix product the last one; transposes between are followed. A graph
-    input has no maker: there it is the axis that its first consumers, up to a convolution, treat as such.
-    """
-    axes = list(range(len(tensor.shape)))  # for each axis of the tensor at hand, the axis of `tensor` that it is
-    waiting, seen, leaf = [(tensor, axes)], {tensor.name}, None
-    for current, axes in waiting:
-        if not current.inputs:
-            leaf = leaf or (current, axes)
-            continue
-        node = current.inputs[0]
-        if node.op in CHANNELS_FIRST:
-            return axes[1]
-        if node.op in CHANNELS_LAST:
-            return axes[-1]
-        if node.op not in POINTWISE | {"Concat", "Pad", "Resize", "Transpose"}:
-            continue
-        before = axes
-        if node.op == "Transpose":
-            perm = node.attrs.get("perm") or list(range(len(axes)))[::-1]
-            before = [axes[perm.index(axis)] for axis in range(len(axes))]
-        alike = [t for t in node.inputs if value_of(t) is None and t.shape and len(t.shape) == len(axes)]
-        for found in sorted(alike, key=lambda t: not t.inputs):  # rather computed than a weight
-            if found.name not in seen:
-                seen.add(found.name)
-                waiting.append((found, before))
-    return leaf[1][_input_channel_axis(leaf[0])] if leaf else 1
-
-
-def _input_channel_axis(tensor: Tensor) -> int:
-    """The axis that the nearest convolution or pooling takes for the channels, through transposes between; else 1."""
-    waiting = [(tensor, list(range(len(tensor.shape))))]  # with, for each axis, the input's axis that it is
-    seen = {tensor.name}
-    for tensor, axes in waiting:
-        for node in tensor.outputs:
-            if node.op in CONVOLUTIONS | POOLS:
-                return axes[1]
-            out = node.outputs[0]
-            if node.op not in SPATIAL | {"DequantizeLinear", "QuantizeLinear"} or out.name in seen:
-                continue
-            seen.add(out.name)
-            perm = node.attrs.get("perm") or range(len(axes))[::-1]
-            waiting.append((out, [axes[axis] for axis in perm] if node.op == "Transpose" else axes))
-    return 1

@@ -7,22 +7,12 @@ from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
+from .axes import CHANNELS_LAST, CONVOLUTIONS, POINTWISE, POOLS, SPATIAL, channel_axis, has_samples, has_spatial_extent
 from .backward import reach, tensors_between
 from .errors import OnnxplainError, UsageError, closest
-from .grid import (
-    CHANNELS_LAST,
-    CONVOLUTIONS,
-    POINTWISE,
-    POOLS,
-    SPATIAL,
-    channel_axis,
-    has_spatial_extent,
-    holds_tokens,
-    image_input,
-    token_grid,
-)
+from .grid import MAX_EXTRA_TOKENS, holds_tokens, image_input, token_grid
 from .model_file import Model
-from .tensors import Tensor
+from .tensors import Tensor, value_of
 
 ALL = "all"
 
@@ -48,7 +38,9 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
     in transformers the last layer of tokens at which the score depends on all of them.
     """
     nodes = model.graph.nodes
-    path = tensors_between(nodes, [tensor.name for tensor in model.inputs], [score])
+    inputs = [tensor.name for tensor in model.inputs]
+    path = tensors_between(nodes, inputs, [score])
+    whole = reach([node for node in nodes if not _picks_tokens(node)], inputs, floats_only=True)
     spatial: set[str] = set()
     ends: list[gs.Node] = []
     blocks: list[gs.Node] = []
@@ -60,48 +52,92 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
         continues = node.op in SPATIAL and any(tensor.name in spatial for tensor in node.inputs)
         if (starts or continues) and has_spatial_extent(out):
             spatial.add(out.name)
-            if len(out.outputs) != 1 or out.outputs[0].op not in POINTWISE:
+            if not _continued_by(out, POINTWISE | {"Transpose"} | CHANNELS_LAST):
                 ends.append(node)
-        elif _is_block(node, path) and has_spatial_extent(out) and _fills_a_grid(model, out):
+        elif _is_block(node, path) and out.name in whole and has_spatial_extent(out) and _fills_a_grid(model, out):
             blocks.append(node)
-    found = [node for node in nodes if any(node is one for one in (*ends, *blocks))]
+    found = {node.outputs[0].name: node for node in (*ends, *blocks)}
     default = _default(model, ends, blocks, path, score)
-    return [Layer(n.outputs[0].name, n.op, tuple(n.outputs[0].shape), n is default) for n in found]
+    return [
+        Layer(name, found[name].op, tuple(map(_told, tensor.shape)), found[name] is default)
+        for name, tensor in ((n.outputs[0].name, n.outputs[0]) for n in nodes if n.outputs)
+        if name in found
+    ]
 
 
 def _default(
     model: Model, ends: Sequence[gs.Node], blocks: Sequence[gs.Node], path: set[str], score: str
 ) -> gs.Node | None:
     """The last convolutional layer; the last block where blocks follow it."""
+    nodes = model.graph.nodes
     convolutional = [node for node in ends if node.op not in POOLS]
     last = convolutional[-1] if convolutional else None
-    after = reach(model.graph.nodes, {last.outputs[0].name}) if last is not None else None
-    later = [node for node in blocks if after is None or node.outputs[0].name in after]
+    after = reach(nodes, {last.outputs[0].name}) if last is not None else path
+    later = [node for node in blocks if node.outputs[0].name in after]
     if not later:
         return last
-    # With a class token, the tokens of the last block's output lead nowhere but through an attention after them.
-    mixing = [n for n in model.graph.nodes if _mixes_tokens(n, path)]
-    mixed = [n for n in later if _feeds(model, n, mixing, score)]
-    return later[-1] if _keeps_all_tokens(model, later[-1].outputs[0]) or not mixed else mixed[-1]
+    # Where only a class token leads on to the score, the patches' tokens lead there by an attention after them alone.
+    others = [node for node in nodes if not _picks_tokens(node)]
+    if score in reach(others, {later[-1].outputs[0].name}, floats_only=True):
+        return later[-1]
+    mixing = [node.outputs[0].name for node in nodes if node.outputs[0].name in path and _mixes_tokens(node, path)]
+    mixed = tensors_between(nodes, [node.outputs[0].name for node in later], mixing)
+    return next((node for node in reversed(later) if node.outputs[0].name in mixed), later[-1])
 
 
 def _is_block(node: gs.Node, path: set[str]) -> bool:
     """Whether the node ends or begins a transformer's block: a residual sum or normalisation, channels last."""
     out = node.outputs[0]
-    if out.shape is None or len(out.shape) not in (3, 4):
+    if out.shape is None or len(out.shape) not in (3, 4, 5):
         return False
     computed = [tensor for tensor in node.inputs if tensor.name in path]
-    residual = node.op == "Add" and len(computed) == 2 and len({tuple(t.shape or ()) for t in computed}) == 1
-    normalises = node.op in CHANNELS_LAST - {"MatMul"}
-    return (residual or normalises) and channel_axis(out) == len(out.shape) - 1
+    residual = node.op == "Add" and len(computed) == 2 and len({len(t.shape or ()) for t in computed}) == 1
+    return (residual or _normalises(node, path)) and channel_axis(out) == len(out.shape) - 1
+
+
+def _normalises(node: gs.Node, path: set[str]) -> bool:
+    """Whether the node is a normalisation, or ends one in parts: (x - mean) / sqrt(variance) * scale + bias."""
+    if node.op in CHANNELS_LAST:
+        return True
+    if _continued_by(node.outputs[0], POINTWISE):
+        return False
+    while node.op in ("Add", "Mul", "Cast"):
+        computed = [tensor for tensor in node.inputs if tensor.name in path]
+        if len(computed) != 1 or not computed[0].inputs:
+            break
+        node = computed[0].inputs[0]
+    divisor = node.inputs[1].inputs if node.op in ("Div", "Mul") and len(node.inputs) == 2 else []
+    return any(maker.op in ("Sqrt", "Reciprocal") for maker in divisor)
+
+
+def _continued_by(tensor: Tensor, op_types: set[str]) -> bool:
+    """Whether the tensor is only half a layer: one operator of these takes it further, and nothing else uses it."""
+    return len(tensor.outputs) == 1 and tensor.outputs[0].op in op_types
 
 
 def _fills_a_grid(model: Model, tensor: Tensor) -> bool:
+    """Whether the tensor has the image's samples, and its positions or tokens can be those of a grid over it."""
     try:
         image = image_input(model, tensor)
     except OnnxplainError:
         return False
+    if not has_samples(tensor, image.shape[0]):
+        return False  # windows, or tokens before samples
     return not holds_tokens(tensor, image) or token_grid(model, tensor, image) is not None
+
+
+def _picks_tokens(node: gs.Node) -> bool:
+    """Whether the node takes few tokens out of all, as a class token is taken."""
+    tokens = node.inputs[0] if node.op in ("Gather", "Slice") else None
+    if tokens is None or len(tokens.shape or ()) != 3 or tokens.shape[1] == 1 or channel_axis(tokens) != 2:
+        return False
+    if node.op == "Gather":
+        indices = value_of(node.inputs[1])
+        return bool(node.attrs.get("axis", 0) == 1 and indices is not None and indices.size <= MAX_EXTRA_TOKENS)
+    start, end, axis = [value_of(tensor) for tensor in node.inputs[1:4]] if len(node.inputs) > 3 else [None] * 3
+    if start is None or end is None or axis is None or list(axis) != [1]:
+        return False
+    return bool(0 <= start[0] < end[0] <= MAX_EXTRA_TOKENS)
 
 
 def _mixes_tokens(node: gs.Node, path: set[str]) -> bool:
@@ -110,16 +146,9 @@ def _mixes_tokens(node: gs.Node, path: set[str]) -> bool:
     return "Attention" in node.op or (node.op in ("MatMul", "Einsum") and len(computed) == 2)
 
 
-def _feeds(model: Model, node: gs.Node, mixing: Sequence[gs.Node], score: str) -> bool:
-    after = tensors_between(model.graph.nodes, [node.outputs[0].name], [score])
-    return any(any(t.name in after for t in one.inputs) and one.outputs[0].name in after for one in mixing)
-
-
-def _keeps_all_tokens(model: Model, tensor: Tensor) -> bool:
-    """Whether the tokens fill their grid without a rest, so that none of them is a class token."""
-    image = image_input(model, tensor)
-    grid = token_grid(model, tensor, image) if holds_tokens(tensor, image) else ()
-    return not isinstance(grid, tuple) or not grid or grid[0] * grid[1] == tensor.shape[1]
+def _told(size: int | str | None) -> int | str | None:
+    """The size as the model tells it; None where shape inference made up a symbol."""
+    return None if isinstance(size, str) and size.startswith("unk__") else size
 
 
 def choose_layers(model: Model, score: str, names: str | Sequence[str] | None) -> list[Tensor]:

@@ -121,9 +121,10 @@ def apply_repeat(op: Emitter, repeat: Repeat, score: str, target: Tensor) -> dic
             result.shape = [ROWS, *tensor.shape[1:]]
             for node in consumers:
                 node.inputs = [result if used is tensor else used for used in node.inputs]
+    unchanged = {size for tensor in op.model.inputs for size in tensor.shape or ()} - {repeat.batch}
     for tensor in op.model.graph.tensors().values():
         if tensor.name in after and tensor.shape:
-            tensor.shape = [ROWS if size == repeat.batch else size for size in tensor.shape]
+            tensor.shape = [_symbol(size, repeat.batch, unchanged) for size in tensor.shape]
     with op.scope("repeat"):
         for index, tensor in enumerate(op.model.graph.outputs):
             if tensor.name in after:
@@ -132,6 +133,13 @@ def apply_repeat(op: Emitter, repeat: Repeat, score: str, target: Tensor) -> dic
                 first.name, first.shape = name, [repeat.batch, *tensor.shape[1:]]
                 op.model.graph.outputs[index] = first
     return repeated
+
+
+def _symbol(size: int | str | None, batch: str, unchanged: set[int | str | None]) -> int | str | None:
+    """The size's symbol after the repeat: "heads*N" counts more rows there, and runtimes want one value a symbol."""
+    if not isinstance(size, str) or size in unchanged:
+        return size
+    return ROWS if size == batch else f"{size}*targets"
 
 
 def first_rows(op: Emitter, tensor: Tensor, target: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ import onnx
 
 from . import excitation_rules as excitation_rules  # registers the rule sets "mwp" and "mwp-dual"
 from . import methods as methods  # registers the methods
+from .axes import channel_axis, layout, spatial_axes
 from .backward_rules import require_applied, rule_set
 from .emit import Emitter
 from .errors import UsageError, closest
-from .grid import Grid, as_floats, channel_axis, first_image, grid_of, image_input, layout, spatial_axes
+from .grid import Grid, as_floats, first_image, grid_of, image_input
 from .layers import Layer, candidate_layers, choose_layers
 from .metadata import VERSION, add_metadata, read_metadata
 from .methods.registry import Method, find_method

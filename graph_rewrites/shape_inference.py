@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import onnx
-from onnx import shape_inference
+from onnx import numpy_helper, shape_inference
+from onnx.reference import ReferenceEvaluator
 
 # Operators whose output has the type and shape of their first input, and that onnx 1.23 infers nothing for.
 SHAPED_LIKE_INPUT = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
 POOLS = {"MaxPool", "AveragePool", "LpPool"}
+# What exporters compute shapes, axes and pads with; onnx's propagation of values knows only some of it.
+SHAPE_ARITHMETIC = {
+    *("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Cast", "Concat", "ConstantOfShape", "Gather", "Identity", "Reshape"),
+    *("Slice", "Squeeze", "Transpose", "Unsqueeze"),
+}
+MAX_SHAPE_VALUES = 64
+INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
 
 
 def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model with types and shapes inferred; nodes stay as they are.
 
     Inference runs on a stand-in in which some nodes are replaced: normalisations for which onnx has no rule, by an
-    Identity; pooling in ceil mode whose last window would start past the input, by one with larger windows. The
-    specification drops such a window ("sliding windows that would start in the right padded region are ignored"), and
-    so does ONNX Runtime; onnx's inference counts it.
+    Identity; arithmetic on constant integers, by its results; pooling in ceil mode whose last window would start past
+    the input, by one with larger windows. The specification drops such a window ("sliding windows that would start in
+    the right padded region are ignored"), and so does ONNX Runtime; onnx's inference counts it.
     """
     stand_in = onnx.ModelProto()
     stand_in.CopyFrom(proto)
     for node in stand_in.graph.node:
         if node.op_type in SHAPED_LIKE_INPUT and not node.domain:
             node.CopyFrom(onnx.helper.make_node("Identity", node.input[:1], node.output))
+    _fold_integers(stand_in)
     inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
     corrected: set[int] = set()
     while wrong := {i: kernel for i, kernel in _overcounted_pools(inferred.graph).items() if i not in corrected}:
@@ -39,6 +49,36 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     del inferred.graph.node[:]
     inferred.graph.node.extend(proto.graph.node)
     return inferred
+
+
+def _fold_integers(model: onnx.ModelProto) -> None:
+    """Replaces arithmetic on constant integers by Constant nodes."""
+    known = {tensor.name for tensor in model.graph.initializer if _is_small(tensor)}
+    constants: list[onnx.NodeProto] = []
+    arithmetic: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        if node.op_type == "Constant" and any(_is_small(attribute.t) for attribute in node.attribute):
+            constants.append(node)
+        elif node.op_type in SHAPE_ARITHMETIC and all(name in known for name in node.input if name):
+            arithmetic.append(node)
+        else:
+            continue
+        known.update(node.output)
+    if not arithmetic:
+        return
+    outputs = [onnx.ValueInfoProto(name=name) for node in arithmetic for name in node.output]
+    seeds = [tensor for tensor in model.graph.initializer if tensor.name in known]
+    graph = onnx.helper.make_graph([*constants, *arithmetic], "constants", [], outputs, seeds)
+    part = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    for node, value in zip(arithmetic, ReferenceEvaluator(part).run(None, {}), strict=True):
+        if value.size <= MAX_SHAPE_VALUES:
+            tensor = numpy_helper.from_array(value)
+            node.CopyFrom(onnx.helper.make_node("Constant", [], node.output, value=tensor))
+
+
+def _is_small(tensor: onnx.TensorProto) -> bool:
+    """Whether the tensor holds a few integers."""
+    return tensor.data_type in INTEGERS and math.prod(tensor.dims) <= MAX_SHAPE_VALUES
 
 
 def _overcounted_pools(graph: onnx.GraphProto) -> dict[int, list[int]]:

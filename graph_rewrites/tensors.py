@@ -19,7 +19,12 @@ FLOAT_TYPES = frozenset(getattr(onnx.TensorProto, name) for name in ("FLOAT", "F
 
 def dtype_of(tensor: Tensor) -> int:
     """The tensor's ONNX element type (`onnx.TensorProto.FLOAT`, ...); 0 where it is unknown."""
-    return int(dtype_to_onnx(tensor.dtype)) if tensor.dtype is not None else 0
+    return _element_type(tensor.dtype) if tensor.dtype is not None else 0
+
+
+@cache
+def _element_type(dtype: Any) -> int:
+    return int(dtype_to_onnx(dtype))
 
 
 def is_float(tensor: Tensor) -> bool:

@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
+from onnxplain.graph_rewrites.axes import channel_axis, spatial_axes
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
-from onnxplain.graph_rewrites.grid import channel_axis, spatial_axes
 from onnxplain.graph_rewrites.layers import choose_layers
 from onnxplain.graph_rewrites.model_file import read
 from onnxplain.graph_rewrites.rewrite import layers, rewrite

@@ -93,12 +93,6 @@ def f32_const(net: Net, values: list[float], shape: tuple[int, ...]) -> str:
 # --- layouts and types ---
 
 
-REPEATED_INPUT = pytest.mark.xfail(
-    strict=True,
-    reason="the channel axis of an input that is repeated per class is not found behind the repeat's Gather",
-)
-
-
 def twin(last: bool, batch: str | int = "N") -> onnx.ModelProto:
     """The same network with channels first, or last and transposes around each convolution."""
     net = Net(seed=6)
@@ -113,7 +107,7 @@ def twin(last: bool, batch: str | int = "N") -> onnx.ModelProto:
     return net.model()
 
 
-@pytest.mark.parametrize("batch", [pytest.param("N", marks=REPEATED_INPUT), 2])
+@pytest.mark.parametrize("batch", ["N", 2])
 @pytest.mark.parametrize("method", [*INPUT_METHODS, "full-grad", "grad-cam"])
 def test_with_channels_last_the_gradient_is_laid_out_as_the_input_is(method: str, batch: str | int) -> None:
     image = np.random.default_rng(0).normal(size=(2, 3, 8, 6)).astype(np.float32)
@@ -130,7 +124,7 @@ def test_with_channels_last_the_gradient_is_laid_out_as_the_input_is(method: str
     close(got["score"], expected["score"])
 
 
-@pytest.mark.parametrize("last", [False, pytest.param(True, marks=REPEATED_INPUT)], ids=["NCHW", "NHWC"])
+@pytest.mark.parametrize("last", [False, True], ids=["NCHW", "NHWC"])
 @pytest.mark.parametrize("method", [*INPUT_METHODS, "full-grad"])
 def test_bytes_are_explained_after_their_cast(method: str, last: bool) -> None:
     """The same float network behind a cast has the same maps, and an `input_gradient` of floats."""
