@@ -1,6 +1,6 @@
-"""Draws the pictures of `methods.md`: the embedded photo, explained by every method with its defaults.
+"""Draws the pictures of `methods.md` and of the README: the embedded photo, explained by every method.
 
-    python docs/pictures.py
+python docs/pictures.py
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+from onnxplain.engine.compare import compare
+from onnxplain.engine.contact_sheet import contact_sheet
 from onnxplain.engine.embedded import MODEL, PHOTO
 from onnxplain.engine.explainer import Explainer
 from onnxplain.engine.images import write_image
@@ -16,6 +18,7 @@ from onnxplain.graph_rewrites.methods.registry import METHODS
 
 FOLDER = Path(__file__).parent / "images" / "methods"
 WIDTH = 240
+README = ("grad-cam", "layer-cam", "c-mwp", "full-grad", "guided-backprop", "guided-grad-cam", "occlusion")
 
 
 def main() -> None:
@@ -27,6 +30,8 @@ def main() -> None:
         height = round(picture.shape[0] * WIDTH / picture.shape[1])
         write_image(FOLDER / f"{method}.jpg", cv2.resize(picture, (WIDTH, height), interpolation=cv2.INTER_AREA))
         print(method)
+    comparison = compare(MODEL, PHOTO, methods=README, target="top3")
+    write_image(FOLDER.parent / "comparison.jpg", contact_sheet(comparison))
 
 
 if __name__ == "__main__":

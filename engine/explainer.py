@@ -48,7 +48,8 @@ class Explainer:
     Args:
         model: path or `ModelProto`; a plain model is rewritten, an explained one is run as it is.
         method: the explanation method, a key of `METHODS` or `MANY_RUNS`.
-        layers: the layers to explain, or "all"; default: the last convolutional one, see `onnxplain.rewrite`.
+        layers: the layers to explain, or "all"; default: the last convolutional one, see `onnxplain.rewrite`. Methods
+            that explain the input have no use for it.
         rules: backward rule set; default: the method's own.
         score: what is explained, see `onnxplain.rewrite`; needed where there are several outputs.
         preprocess: how images become inputs, a `Preprocess` or its text form such as "imagenet,size=299x299"; default:

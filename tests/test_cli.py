@@ -164,7 +164,7 @@ def test_readme_commands_are_real() -> None:
     commands = [
         line.split("onnxplain ", 1)[1].split()[0] for line in readme.splitlines() if line.startswith("onnxplain ")
     ]
-    assert commands == ["layers", "check", "explain", "rewrite", "explain"]
+    assert commands == ["layers", "check", "explain", "compare", "occlude", "rewrite", "explain"]
     for command in set(commands):
         assert run(REPOSITORY, command, "--help").returncode == 0
 
