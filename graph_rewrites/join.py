@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import onnx
 import onnx_graphsurgeon as gs
-from onnx import version_converter
+from onnx import inliner, version_converter
 
+from .backward import key_of
 from .emit import Emitter
 from .errors import OnnxplainError, UsageError, closest
 from .model_file import Model, ModelSource, load
@@ -20,9 +21,9 @@ def join_scorer(model: Model, scorer: ModelSource) -> Tensor:
 
     Raises:
         UsageError: an input that is no output of the model.
-        OnnxplainError: a scoring model with another number of outputs, or that cannot be appended.
+        OnnxplainError: a scoring model with another number of outputs, or with operators that are not standard.
     """
-    loaded = load(scorer)
+    loaded = inliner.inline_local_functions(load(scorer))
     name = str(scorer) if not isinstance(scorer, onnx.ModelProto) else loaded.graph.name or "the scoring model"
     opset = max((o.version for o in loaded.opset_import if o.domain in ("", "ai.onnx")), default=1)
     if opset != model.opset:
@@ -31,6 +32,11 @@ def join_scorer(model: Model, scorer: ModelSource) -> Tensor:
         except Exception as error:  # the converter raises its own and RuntimeError; both mean the same here
             raise OnnxplainError(f"{name}: opset {opset} cannot be brought to {model.opset}; export it so") from error
     graph = gs.import_onnx(loaded)
+    foreign = next((node for node in graph.nodes if node.domain not in (None, "", "ai.onnx")), None)
+    if foreign is not None:
+        raise OnnxplainError(
+            f"{name}: operator {key_of(foreign)} is not standard ONNX; write the scoring model without it"
+        )
     if len(graph.outputs) != 1:
         raise OnnxplainError(f"{name}: a scoring model has one output, not {len(graph.outputs)}")
     outputs = {tensor.name: tensor for tensor in model.graph.outputs}

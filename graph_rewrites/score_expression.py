@@ -18,10 +18,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
+from onnx import TensorProto
 
 from .emit import Emitter
 from .errors import OnnxplainError, UsageError, closest
-from .tensors import Tensor, is_float
+from .tensors import Tensor, dtype_of, is_float
 
 Function: TypeAlias = Callable[[Emitter, Tensor], Tensor]
 REDUCTIONS = {"sum": "ReduceSum", "mean": "ReduceMean", "max": "ReduceMax"}
@@ -74,6 +75,8 @@ def emit_expression(
     if not is_float(outputs[name]):
         raise OnnxplainError(f"score {text!r}: output {name!r} holds no floats, so it has no gradient")
     tensor = outputs[name] if function == "similarity" else bases[name]
+    if dtype_of(tensor) in (TensorProto.FLOAT16, TensorProto.BFLOAT16):  # in which sums over pixels overflow
+        tensor = op.Cast(tensor, to=TensorProto.FLOAT)
     if index is not None:
         tensor = _indexed(op, text, tensor, index)
     if function in FUNCTIONS:
@@ -148,6 +151,8 @@ def _indexed(op: Emitter, text: str, tensor: Tensor, index: ast.expr) -> Tensor:
                 start = (0 if step > 0 else END) if start is None else start
                 stop = (END if step > 0 else -END) if stop is None else stop
                 tensor = op.Slice(tensor, [start], [stop], [axis], [step])
+                if tensor.shape[axis] == 0:
+                    raise UsageError(f"score {text!r}: nothing of axis {axis}, of size {size}, is left")
         else:
             at = _integer(text, entry)
             if at is None or (isinstance(size, int) and not -size <= at < size):
