@@ -139,7 +139,7 @@ def rewrite(
         # Of a method at layers, the gradient at the input is the same for all of them.
         rest = [name for name in wanted if index == 0 or how.at == "both" or name != "input_gradient"]
         _publish_maps(publish, rows, maps, rest, at, image)
-    for used in (layer_trace, trace):
+    for used in (one for one in (layer_trace, trace) if one.is_used):
         require_applied(used.rules, work.name, logits.output, names)
 
     prune(work, forward)

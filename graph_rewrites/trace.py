@@ -47,6 +47,11 @@ class Trace:
             self._known.update(self.backward(self, list(dict.fromkeys([*self.names, *names]))))
         return {name: self._known[name] for name in names}
 
+    @property
+    def is_used(self) -> bool:
+        """Whether any gradient was asked for."""
+        return bool(self._known)
+
     def ones(self) -> Tensor:
         """The gradient of every score with respect to itself."""
         return self.op.declare(self.op.Expand(np.ones((), np.float32), self.op.Shape(self.scores)), self.scores)

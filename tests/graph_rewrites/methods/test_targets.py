@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from onnxplain.graph_rewrites.errors import UsageError
+from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 from onnxplain.graph_rewrites.methods.registry import METHODS
 from onnxplain.graph_rewrites.rewrite import LACKING, OUTPUTS, rewrite
 
@@ -83,3 +83,16 @@ def test_a_blank_image_gives_finite_maps(method: str) -> None:
     for name in maps_of(method):
         assert np.isfinite(got[name]).all(), name
     assert np.abs(got["heatmap"]).max() <= 1
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_a_method_whose_gradient_nobody_asks_for_still_has_its_score(method: str) -> None:
+    """Rules that had no gradient to change are no error."""
+    assert names_of(rewrite(small_cnn(), method=method, outputs=["score"]).graph.output) == ["logits", "score"]
+
+
+def test_rules_that_change_nothing_are_an_error_only_where_a_gradient_is_taken() -> None:
+    wanted = ["score", "activation"]
+    assert names_of(rewrite(small_cnn(), rules="guided", outputs=wanted).graph.output) == ["logits", *wanted]
+    with pytest.raises(OnnxplainError, match="no ReLU lies between 'relu2' and 'logits'"):
+        rewrite(small_cnn(), rules="guided", outputs=[*wanted, "gradient"])
