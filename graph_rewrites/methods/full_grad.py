@@ -31,7 +31,7 @@ def full_grad(image: Place) -> Tensor:
     for layer, bias in biases:
         grad = grads[layer.name]
         if grad is not None:
-            contribution = Grid(layout(layer)).maps(op, op.Mul(grad, bias()))
+            contribution = Grid(layout(layer)).maps(op, op.Mul(grad, op.cast_like(bias(), grad)))
             total = op.Add(total, resized(op, _rescaled_sum(op, op.cast_like(contribution, FLOAT32)), image.size))
     return total
 
