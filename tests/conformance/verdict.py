@@ -1,0 +1,143 @@
+"""Whether the appended gradient of one node test is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnxplain.engine.float64 import Float64Session
+from onnxplain.graph_rewrites.errors import OnnxplainError
+from onnxplain.graph_rewrites.verification import as_float64
+from onnxplain.graph_rewrites.vjp import append_vjp
+
+from .differences import TOLERANCE, Arrays, Slope, Values, dependent_outputs, slopes, start_points
+from .node_tests import NodeTest
+
+NOT_DIFFERENTIABLE, PASS, REFUSED, FAIL = "not differentiable", "pass", "refused", "fail"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one test; `reason` says why it was refused or failed.
+
+    `runtime` says how the float32 gradient fared in ONNX Runtime: "agrees", "runs" (the runtime computes other forward
+    values, for example of random numbers), "not in ONNX Runtime" or "" (not tried).
+    """
+
+    name: str
+    operator: str
+    status: str
+    reason: str = ""
+    runtime: str = ""
+
+
+def judge(test: NodeTest) -> Verdict:
+    """Compares the appended gradient of a test with central differences."""
+
+    def verdict(status: str, reason: object = "", runtime: str = "") -> Verdict:
+        return Verdict(test.name, test.operator, status, " ".join(str(reason).split()), runtime)
+
+    if not test.float_inputs or not test.float_outputs:
+        return verdict(NOT_DIFFERENTIABLE)
+    model = as_float64(test.model)
+    feeds = {n: x.astype(np.float64) if n in test.float_inputs else x for n, x in test.feeds.items()}
+    values = Values(model, test.float_outputs)
+    try:
+        base = values(feeds)
+        repeated = values(feeds)
+    except Exception as error:
+        return verdict(FAIL, f"float64 evaluation: {type(error).__name__}: {error}")
+    if any(not np.array_equal(base[o], repeated[o], equal_nan=True) for o in base):
+        return verdict(NOT_DIFFERENTIABLE, "random")
+    wrt: dict[str, list[str]] = {}  # from outputs to the inputs that they depend on
+    for name in test.float_inputs:
+        for output in dependent_outputs(values, feeds, name):
+            wrt.setdefault(output, []).append(name)
+    if not wrt:
+        return verdict(NOT_DIFFERENTIABLE)
+
+    rng = np.random.default_rng(3)
+    cotangents = {output: rng.normal(size=base[output].shape) for output in wrt}
+    names = [name for name in test.float_inputs if any(name in inputs for inputs in wrt.values())]
+    for point in start_points(feeds, names):
+        expected = slopes(values, point, names, cotangents)
+        if expected is not None:
+            break
+    else:
+        return verdict(FAIL, "no point with a derivative found near the test's data")
+    runtime = ""
+    for output, inputs in wrt.items():
+        try:
+            explained = append_vjp(model, output, inputs)
+        except OnnxplainError as error:
+            return verdict(REFUSED, error)
+        except Exception as error:
+            return verdict(FAIL, f"append_vjp: {type(error).__name__}: {error}")
+        try:
+            grads = _float64_gradients(explained, point, output, inputs, cotangents[output])
+        except Exception as error:
+            return verdict(FAIL, f"float64 gradient: {type(error).__name__}: {error}")
+        for name in inputs:
+            wrong = _difference(grads[name], expected[name][output])
+            if wrong:
+                return verdict(FAIL, f"d {output}/d {name}: {wrong}")
+        try:
+            runtime = _in_runtime(test, point, output, inputs, cotangents[output], values(point)[output], grads)
+        except Exception as error:
+            return verdict(FAIL, f"ONNX Runtime: {error}")
+    return verdict(PASS, runtime=runtime)
+
+
+def _float64_gradients(
+    explained: onnx.ModelProto, point: Arrays, output: str, inputs: list[str], cotangent: np.ndarray
+) -> Arrays:
+    with np.errstate(all="ignore"):
+        results = Float64Session(explained).run(
+            [f"{name}_grad" for name in inputs], {**point, f"{output}_cotangent": cotangent}
+        )
+    return dict(zip(inputs, results, strict=True))
+
+
+def _difference(grad: np.ndarray, slope: Slope) -> str:
+    """How a gradient contradicts a slope, or "" if it does not."""
+    if grad.shape != slope.direction.shape:
+        return f"shape {grad.shape} is not {slope.direction.shape}"
+    terms = grad * slope.direction
+    actual = float(np.sum(terms))
+    allowed = TOLERANCE * (float(np.sum(np.abs(terms))) + abs(slope.value)) + slope.rounding
+    return "" if abs(actual - slope.value) <= allowed else f"{actual:.9g} is not {slope.value:.9g}"
+
+
+def _in_runtime(
+    test: NodeTest,
+    point: Arrays,
+    output: str,
+    inputs: list[str],
+    cotangent: np.ndarray,
+    forward: np.ndarray,
+    grads: Arrays,
+) -> str:
+    """Runs the gradient of the test's own model, in its own float types, in ONNX Runtime."""
+    own = {n: x.astype(test.feeds[n].dtype) if n in inputs else x for n, x in point.items()}
+    try:
+        (y,) = _session(test.model).run([output], own)
+    except Exception:  # no kernel, or one that disagrees with the specification on what is valid
+        return "not in ONNX Runtime"
+    feeds = {**own, f"{output}_cotangent": cotangent.astype(y.dtype)}
+    results = _session(append_vjp(test.model, output, inputs)).run([f"{name}_grad" for name in inputs], feeds)
+    digits = 2e-2 if any(x.dtype.itemsize < 4 for x in (y, *(own[n] for n in inputs))) else 1e-3
+    if y.shape != forward.shape or not np.allclose(y, forward, rtol=digits, atol=digits):
+        return "runs"
+    for name, result in zip(inputs, results, strict=True):
+        scale = float(np.abs(grads[name]).max(initial=1e-6))
+        if not np.allclose(result / scale, grads[name] / scale, atol=digits):
+            raise AssertionError(f"d {output}/d {name}: {result.ravel()[:4]} is not {grads[name].ravel()[:4]}")
+    return "agrees"
+
+
+def _session(model: onnx.ModelProto) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
