@@ -19,18 +19,19 @@ from .tensors import Tensor, schema
 
 NARROW = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 # Attributes that name an element type: Cast, EyeLike, RandomNormal, Multinomial ...
-TYPE_ATTRIBUTES = {"to", "dtype", "stash_type"}
+TYPE_ATTRIBUTES = {"to", "dtype", "stash_type", "output_dtype", "softmax_precision"}
 
 
-def as_float64(model: onnx.ModelProto) -> onnx.ModelProto:
+def as_float64(model: onnx.ModelProto, strict: bool = True) -> onnx.ModelProto:
     """A copy of `model` in which every float tensor is float64.
 
-    Operands that the specification holds to float32 (the scales of Resize) are cast back for their node.
+    Operands that the specification holds to float32 (the scales of Resize) are cast back for their node; not so where
+    `strict` is false: such a model no longer keeps to the specification's types, but rounds nothing to float32.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
-    _convert(result.graph, opset)
+    _convert(result.graph, opset, strict)
     return result
 
 
@@ -100,28 +101,29 @@ def _or_zeros(op: Emitter, grad: Tensor | None, like: Tensor) -> Tensor:
     return op.zeros_like(like) if grad is None else grad
 
 
-def _convert(graph: onnx.GraphProto, opset: int) -> None:
+def _convert(graph: onnx.GraphProto, opset: int, strict: bool) -> None:
     for tensor in graph.initializer:
         _widen(tensor)
     del graph.value_info[:]
     for value in (*graph.input, *graph.output):
-        if value.type.tensor_type.elem_type in NARROW:
-            value.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+        _widen_type(value.type)
     nodes = []
     for node in graph.node:
         if node.op_type == "ConstantOfShape" and not node.attribute:  # float32 by default
             node.attribute.append(onnx.helper.make_attribute("value", numpy_helper.from_array(np.zeros(1))))
         for attribute in node.attribute:
             if attribute.HasField("g"):
-                _convert(attribute.g, opset)
+                _convert(attribute.g, opset, strict)
             elif attribute.HasField("t"):
                 _widen(attribute.t)
+            elif attribute.HasField("tp"):
+                _widen_type(attribute.tp)
             elif attribute.name in TYPE_ATTRIBUTES and attribute.i in NARROW:
                 attribute.i = onnx.TensorProto.DOUBLE
             elif node.op_type == "Constant" and attribute.name in ("value_float", "value_floats"):
                 values = numpy_helper.from_array(np.array(onnx.helper.get_attribute_value(attribute), np.float64))
                 attribute.CopyFrom(onnx.helper.make_attribute("value", values))
-        for index in _float32_operands(node, opset):
+        for index in _float32_operands(node, opset) if strict else ():
             narrow = f"{node.output[0]}/float32/{index}"
             nodes.append(onnx.helper.make_node("Cast", [node.input[index]], [narrow], to=onnx.TensorProto.FLOAT))
             node.input[index] = narrow
@@ -140,6 +142,14 @@ def _float32_operands(node: onnx.NodeProto, opset: int) -> list[int]:
         for index, (name, formal) in enumerate(zip(node.input, specification.inputs, strict=False))
         if name and "tensor(float)" in formal.types and "tensor(double)" not in formal.types
     ]
+
+
+def _widen_type(kind: onnx.TypeProto) -> None:
+    case = kind.WhichOneof("value")
+    if case in ("sequence_type", "optional_type"):
+        _widen_type(getattr(kind, case).elem_type)
+    elif kind.tensor_type.elem_type in NARROW:
+        kind.tensor_type.elem_type = onnx.TensorProto.DOUBLE
 
 
 def _widen(tensor: onnx.TensorProto) -> None:

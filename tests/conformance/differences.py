@@ -4,13 +4,13 @@ Along a random direction d of one input, with y(t) = <outputs at x + t*d, cotang
 of a smooth y differ by D(h) = h*y'' + O(h^3), so that 2*D(h/2) - D(h) vanishes to O(h^3); at a kink or a jump between
 x - h*d and x + h*d it does not. Only a point where it vanishes is used. The first one tried is the test's own data,
 the next ones lie a little beside it. Whether a test has such a point never depends on its gradient: a test with none
-fails.
+fails. Elements of the data that are infinite or NaN stay as they are; outputs that are not finite get no cotangent.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,12 +54,22 @@ def magnitude(x: np.ndarray) -> float:
     return float(np.abs(x[np.isfinite(x)]).max(initial=0)) or 1.0
 
 
+def signed_cotangents(base: Arrays, outputs: Iterable[str]) -> Arrays:
+    """Random cotangents, 0 where an output is not finite."""
+    rng = np.random.default_rng(3)
+    return {name: np.where(np.isfinite(base[name]), rng.normal(size=base[name].shape), 0) for name in outputs}
+
+
+def _direction(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.where(np.isfinite(x), rng.normal(size=x.shape), 0)
+
+
 def dependent_outputs(values: Values, feeds: Arrays, name: str) -> set[str]:
     """The outputs that change when one input does, however much it takes."""
     base, rng, changed = values(feeds), np.random.default_rng(1), set()
     x = feeds[name]
     for size in (1e-3, 1e-1, 1, 1, 1)[: 2 + REPLACEMENTS]:
-        moved = x + size * magnitude(x) * rng.normal(size=x.shape)
+        moved = x + size * magnitude(x) * _direction(x, rng)
         try:
             y = values(feeds | {name: moved})
         except Exception:  # the point is outside the operator's domain
@@ -72,14 +82,14 @@ def start_points(feeds: Arrays, names: list[str]) -> Iterator[Arrays]:
     """The test's own data, then points beside it."""
     rng = np.random.default_rng(2)
     for size in MOVES:
-        yield feeds | {n: feeds[n] + size * magnitude(feeds[n]) * rng.normal(size=feeds[n].shape) for n in names}
+        yield feeds | {n: feeds[n] + size * magnitude(feeds[n]) * _direction(feeds[n], rng) for n in names}
 
 
 def slopes(values: Values, feeds: Arrays, names: list[str], cotangents: Arrays) -> dict[str, dict[str, Slope]] | None:
     """The slope of each output along a direction of each input, or None where the values have a kink or jump."""
     found: dict[str, dict[str, Slope]] = {}
     for index, name in enumerate(names):
-        direction = np.random.default_rng(100 + index).normal(size=feeds[name].shape)
+        direction = _direction(feeds[name], np.random.default_rng(100 + index))
         h = STEP * magnitude(feeds[name])
         try:
             at = {t: values(feeds | {name: feeds[name] + t * h * direction}) for t in (-1.0, -0.5, 0.0, 0.5, 1.0)}
@@ -89,11 +99,13 @@ def slopes(values: Values, feeds: Arrays, names: list[str], cotangents: Arrays) 
         for output, cotangent in cotangents.items():
             if any(y[output].shape != cotangent.shape for y in at.values()):
                 return None
-            y = {t: float(np.sum(results[output] * cotangent)) for t, results in at.items()}
+            used = cotangent != 0
+            weighted = {t: results[output][used] * cotangent[used] for t, results in at.items()}
+            y = {t: float(np.sum(terms)) for t, terms in weighted.items()}
             if not np.all(np.isfinite(list(y.values()))):
                 return None
-            terms = float(np.sum(np.abs(at[0.0][output] * cotangent)))
-            change = sum(np.sum(np.abs((at[s][output] - at[0.0][output]) * cotangent)) for s in (-1.0, 1.0))
+            terms = float(np.sum(np.abs(weighted[0.0])))
+            change = sum(float(np.sum(np.abs(weighted[s] - weighted[0.0]))) for s in (-1.0, 1.0))
             bends = {t: (y[t] - 2 * y[0.0] + y[-t]) / (t * h) for t in (0.5, 1.0)}
             central = {t: (y[t] - y[-t]) / (2 * t * h) for t in (0.5, 1.0)}
             rounding = 8 * EPSILON * terms / h

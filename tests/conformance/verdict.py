@@ -12,7 +12,7 @@ from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.verification import as_float64
 from onnxplain.graph_rewrites.vjp import append_vjp
 
-from .differences import TOLERANCE, Arrays, Slope, Values, dependent_outputs, slopes, start_points
+from .differences import TOLERANCE, Arrays, Slope, Values, dependent_outputs, signed_cotangents, slopes, start_points
 from .node_tests import NodeTest
 
 NOT_DIFFERENTIABLE, PASS, REFUSED, FAIL = "not differentiable", "pass", "refused", "fail"
@@ -43,7 +43,7 @@ def judge(test: NodeTest) -> Verdict:
         return verdict(NOT_DIFFERENTIABLE)
     model = as_float64(test.model)
     feeds = {n: x.astype(np.float64) if n in test.float_inputs else x for n, x in test.feeds.items()}
-    values = Values(model, test.float_outputs)
+    values = Values(as_float64(test.model, strict=False), test.float_outputs)
     try:
         base = values(feeds)
         repeated = values(feeds)
@@ -58,8 +58,7 @@ def judge(test: NodeTest) -> Verdict:
     if not wrt:
         return verdict(NOT_DIFFERENTIABLE)
 
-    rng = np.random.default_rng(3)
-    cotangents = {output: rng.normal(size=base[output].shape) for output in wrt}
+    cotangents = signed_cotangents(base, wrt)
     names = [name for name in test.float_inputs if any(name in inputs for inputs in wrt.values())]
     for point in start_points(feeds, names):
         expected = slopes(values, point, names, cotangents)
@@ -94,7 +93,7 @@ def _float64_gradients(
     explained: onnx.ModelProto, point: Arrays, output: str, inputs: list[str], cotangent: np.ndarray
 ) -> Arrays:
     with np.errstate(all="ignore"):
-        results = Float64Session(explained).run(
+        results = Float64Session(as_float64(explained, strict=False)).run(
             [f"{name}_grad" for name in inputs], {**point, f"{output}_cotangent": cotangent}
         )
     return dict(zip(inputs, results, strict=True))
@@ -104,6 +103,8 @@ def _difference(grad: np.ndarray, slope: Slope) -> str:
     """How a gradient contradicts a slope, or "" if it does not."""
     if grad.shape != slope.direction.shape:
         return f"shape {grad.shape} is not {slope.direction.shape}"
+    if not np.all(np.isfinite(grad)):
+        return f"{grad.size - int(np.isfinite(grad).sum())} elements of the gradient are not finite"
     terms = grad * slope.direction
     actual = float(np.sum(terms))
     allowed = TOLERANCE * (float(np.sum(np.abs(terms))) + abs(slope.value)) + slope.rounding
