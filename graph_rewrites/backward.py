@@ -1,8 +1,8 @@
 """Reverse-mode differentiation as graph nodes: the registry of gradient rules and the sweep that applies them.
 
 A rule receives the emitter, the node and the gradient of each of its outputs, and returns one gradient (or None) per
-node input. A gradient may be given as a function without arguments: it is called only if somebody wants it. A rule need
-not undo broadcasting: the sweep sums stretched axes back.
+node input, and per outer tensor that a subgraph of the node captures. A gradient may be given as a function without
+arguments: it is called only if somebody wants it. A rule need not undo broadcasting: the sweep sums stretched axes.
 
     @gradient_of("Mul")
     def mul(op, node, grad):
@@ -12,31 +12,20 @@ not undo broadcasting: the sweep sums stretched axes back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeAlias
 
-import onnx
 import onnx_graphsurgeon as gs
 
 from .emit import Emitter
 from .errors import OnnxplainError
-from .expand import function_body
-from .tensors import Tensor, is_float, schema
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node as rules see it: inputs (None where omitted), outputs, attributes with the specification's defaults."""
-
-    op_type: str
-    name: str
-    inputs: list[Any]
-    outputs: list[Tensor]
-    attrs: dict[str, Any]
-    source: gs.Node
-
+from .expand import expand
+from .node import Node as Node
+from .node import key_of as key_of
+from .node import used_tensors as used_tensors
+from .node import view
+from .tensors import Tensor, is_float
 
 Gradient: TypeAlias = Any  # a Tensor, None, or a function that returns a Tensor
 Rule: TypeAlias = Callable[..., Sequence[Gradient]]
@@ -56,10 +45,8 @@ class Rules:
     overrides: Mapping[str, Override]
     applied: bool = False
 
-    def gradients(
-        self, op: Emitter, node: Node, path: set[str], flowing: Sequence[Tensor | None]
-    ) -> Sequence[Gradient]:
-        """The gradients of the node's inputs, by the first rule that takes the node."""
+    def gradients(self, op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> Sequence[Gradient]:
+        """The gradients of the node's inputs and captured tensors, by the first rule that takes the node."""
         key = key_of(node.source)
         if key in self.overrides:
             result = self.overrides[key](op, node, *flowing)
@@ -68,7 +55,7 @@ class Rules:
                 return result
         if key in GRADIENTS:
             return GRADIENTS[key](op, node, *flowing)
-        return _through_body(op, node, path, flowing, self)
+        return _through_expansion(op, node, flowing)
 
 
 def gradient_of(*op_types: str) -> Callable[[Rule], Rule]:
@@ -103,7 +90,7 @@ def sweep(
         OnnxplainError: an operator that passes a gradient on has no rule.
     """
     wanted = list(wanted)
-    path = tensors_between(nodes, wanted, cotangents)
+    path = frozenset(tensors_between(nodes, wanted, cotangents))
     grads: dict[str, Tensor] = dict(cotangents)
     for source in reversed(nodes):
         flowing = [grads.get(tensor.name) for tensor in source.outputs]
@@ -111,9 +98,10 @@ def sweep(
             continue
         while flowing[-1] is None:
             flowing.pop()
-        node = view(source, op.model.opset)
+        node = view(source, op.model.opset, path, rules)
         with op.scope(f"gradient/{source.name or source.outputs[0].name}"):
-            for tensor, grad in zip(node.inputs, rules.gradients(op, node, path, flowing), strict=True):
+            gradients = rules.gradients(op, node, flowing)
+            for tensor, grad in zip([*node.inputs, *node.captured], gradients, strict=True):
                 if tensor is None or grad is None or tensor.name not in path:
                     continue
                 grad = op.sum_to(grad() if callable(grad) else grad, tensor)
@@ -130,10 +118,15 @@ def tensors_between(
     By default a path is one that gradients can take, through float tensors alone.
     """
     reached = reach(nodes, start, floats_only)
-    needed = reached & set(end)
+    return sources(nodes, reached & set(end), reached)
+
+
+def sources(nodes: Sequence[gs.Node], end: Iterable[str], within: set[str] | None = None) -> set[str]:
+    """Names of the tensors that `end` depends on, and `end` itself; if asked, by tensors `within` a set alone."""
+    needed = set(end)
     for node in reversed(nodes):
         if any(tensor.name in needed for tensor in node.outputs):
-            needed.update(tensor.name for tensor in used_tensors(node) if tensor.name in reached)
+            needed.update(t.name for t in used_tensors(node) if within is None or t.name in within)
     return needed
 
 
@@ -146,56 +139,18 @@ def reach(nodes: Sequence[gs.Node], start: Iterable[str], floats_only: bool = Fa
     return reached
 
 
-def used_tensors(node: gs.Node) -> Iterator[Tensor]:
-    """The node's inputs, and the outer tensors that its subgraphs (If, Loop, Scan) capture."""
-    yield from node.inputs
-    for graph in (value for value in node.attrs.values() if isinstance(value, gs.Graph)):
-        inner = {t.name for n in graph.nodes for t in n.outputs} | {t.name for t in graph.inputs}
-        used = [t for n in graph.nodes for t in used_tensors(n)] + list(graph.outputs)
-        yield from (tensor for tensor in used if tensor.name not in inner)
-
-
-def key_of(node: gs.Node) -> str:
-    """The node's key in a rule table: `Name` in the default domain, else `domain::Name`."""
-    return f"{node.domain}::{node.op}" if node.domain and node.domain != "ai.onnx" else str(node.op)
-
-
-def view(node: gs.Node, opset: int) -> Node:
-    """The node as rules see it."""
-    return Node(
-        op_type=node.op,
-        name=node.name or node.outputs[0].name,
-        inputs=[tensor if tensor.name else None for tensor in node.inputs],
-        outputs=list(node.outputs),
-        attrs={**_defaults(node.op, opset, node.domain or ""), **node.attrs},
-        source=node,
-    )
-
-
-@cache
-def _defaults(op_type: str, opset: int, domain: str) -> dict[str, Any]:
-    specification = schema(op_type, opset, domain)
-    if specification is None:
-        return {}
-    values = {
-        name: onnx.helper.get_attribute_value(attribute.default_value)
-        for name, attribute in specification.attributes.items()
-        if attribute.default_value.type
-    }
-    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
-
-
-def _through_body(
-    op: Emitter, node: Node, path: set[str], flowing: Sequence[Tensor | None], rules: Rules
-) -> list[Tensor | None]:
-    """The gradients of an operator that the specification defines by others: those of its function body."""
-    body = function_body(op, node.source)
+def _through_expansion(op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """The gradients of an operator that is defined by others: those of its expansion."""
+    body = expand(op, node)
     if body is None:
         raise OnnxplainError(
             f"operator {key_of(node.source)} (node {node.name!r}) has no gradient rule; choose a layer after it, or "
             "register a rule with onnxplain.gradient_of"
         )
-    cotangents = {t.name: grad for t, grad in zip(body.outputs, flowing, strict=False) if grad is not None}
-    wanted = [tensor.name for tensor in node.inputs if tensor is not None and tensor.name in path]
-    grads = sweep(op, body.nodes, cotangents, wanted, rules)
-    return [grads.pop(tensor.name, None) if tensor is not None else None for tensor in node.inputs]
+    cotangents = {
+        t.name: grad for t, grad in zip(body.outputs, flowing, strict=False) if t is not None and grad is not None
+    }
+    tensors = [*node.inputs, *node.captured]
+    wanted = [tensor.name for tensor in tensors if tensor is not None and tensor.name in node.path]
+    grads = sweep(op, body.nodes, cotangents, wanted, node.rules)
+    return [grads.pop(tensor.name, None) if tensor is not None else None for tensor in tensors]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -10,10 +11,11 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 from onnx import numpy_helper, shape_inference
-from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
 from .errors import OnnxplainError
 from .model_file import Model
+from .node import needed_nodes, subgraphs
+from .subgraphs import CONTROL_FLOW, definitions, node_proto
 from .tensors import Tensor, dtype_of, gs_dtype, is_static, rank, same_shape, schema, type_proto, value_of
 
 Operand: TypeAlias = Any  # a Tensor, a numpy array, a number, a list of integers, or None (an omitted optional input)
@@ -33,9 +35,10 @@ class Emitter:
             str, str
         ] = {}  # the graph inputs that were added: from the names asked for to the actual ones
         self._scope = prefix
-        self._names = _names_in(model.proto.graph)
+        self._names = {*definitions(model.proto.graph), *(value.name for value in model.proto.graph.output)}
         self._counts: dict[str, int] = {}
-        self._cache: dict[tuple[Any, ...], Tensor] = {}
+        self._constants: dict[tuple[Any, ...], Tensor] = {}
+        self._shapes: MutableMapping[str, Tensor] = {}
 
     def __getattr__(self, op_type: str) -> Callable[..., Any]:
         if not op_type[:1].isupper():
@@ -54,6 +57,21 @@ class Emitter:
         self.nodes.append(node)
         return results[0] if outputs == 1 else tuple(results)
 
+    def copy(self, source: gs.Node, inputs: Sequence[Tensor], attributes: dict[str, Any]) -> list[Tensor]:
+        """Appends a copy of a node that reads other tensors; returns its outputs, in types as far as they are known."""
+        results = [self.parameter(t.name, t) if t.name else gs.Variable.empty() for t in source.outputs]
+        known = [(result.dtype, result.shape) for result in results]
+        node = gs.Node(source.op, self.unique(source.op), attributes, list(inputs), results, domain=source.domain)
+        if schema(node.op, self.model.opset, node.domain or "") is not None:
+            for result in results:
+                result.dtype = result.shape = None
+            self._infer(node)
+        for result, (dtype, shape) in zip(results, known, strict=True):
+            result.dtype = dtype if result.dtype is None else result.dtype
+            result.shape = shape if result.shape is None else result.shape
+        self.nodes.append(node)
+        return results
+
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
         """Names nodes emitted inside `<outer scope>/<name>/...`."""
@@ -66,13 +84,45 @@ class Emitter:
     @contextmanager
     def inserting_at(self, position: int) -> Iterator[None]:
         """Places nodes emitted inside at `position` of the graph's node list instead of at its end."""
-        outer, self.nodes, cache = self.nodes, [], self._cache
-        self._cache = {}
+        outer, self.nodes, shapes = self.nodes, [], self._shapes
+        self._shapes = {}
         try:
             yield
             outer[position:position] = self.nodes
         finally:
-            self.nodes, self._cache = outer, cache
+            self.nodes, self._shapes = outer, shapes
+
+    @contextmanager
+    def subgraph(self, name: str, inputs: Sequence[Tensor] = ()) -> Iterator[gs.Graph]:
+        """Nodes emitted inside form the graph that is yielded, for an attribute of If, Loop or Scan.
+
+        They may read any tensor of the graphs around; `outputs` of the graph are to be set inside.
+        """
+        graph = gs.Graph(inputs=list(inputs), name=self.unique(name))
+        outer, self.nodes, shapes = self.nodes, [], self._shapes
+        self._shapes = ChainMap({}, shapes)
+        try:
+            with self.scope(name):
+                yield graph
+                graph.outputs = self._own(graph.outputs)
+            graph.nodes = needed_nodes(self.nodes, [tensor.name for tensor in graph.outputs])
+        finally:
+            self.nodes, self._shapes = outer, shapes
+
+    def parameter(self, name: str, like: Tensor) -> Tensor:
+        """A new input for a subgraph, of the type of `like`."""
+        tensor = gs.Variable(self.unique(name), None if like.dtype is None else gs_dtype(dtype_of(like)), like.shape)
+        tensor.type = getattr(like, "type", tensor.type)
+        return tensor
+
+    def _own(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """The outputs of the present subgraph, each a tensor of its own that a node inside makes."""
+        made = {tensor.name for node in self.nodes for tensor in node.outputs}
+        owned: list[Tensor] = []
+        for tensor in outputs:
+            owned.append(tensor if tensor.name in made else self.emit("Identity", tensor))
+            made.discard(tensor.name)
+        return owned
 
     def unique(self, name: str) -> str:
         """A scoped name that no tensor or node of the graph has."""
@@ -114,19 +164,20 @@ class Emitter:
 
     def constant(self, values: np.ndarray) -> Tensor:
         """A constant tensor; equal constants are shared."""
-        key = ("constant", str(values.dtype), values.shape, values.tobytes())
-        if key not in self._cache:
-            self._cache[key] = gs.Constant(self.unique("constant"), np.ascontiguousarray(values).reshape(values.shape))
-        return self._cache[key]
+        key = (str(values.dtype), values.shape, values.tobytes())
+        if key not in self._constants:
+            self._constants[key] = gs.Constant(
+                self.unique("constant"), np.ascontiguousarray(values).reshape(values.shape)
+            )
+        return self._constants[key]
 
     def shape(self, tensor: Tensor) -> Tensor:
         """The shape as an int64 vector: a constant where it is static, else a (shared) Shape node."""
         if is_static(tensor):
             return self.constant(np.array(tensor.shape, np.int64))
-        key = ("shape", tensor.name)
-        if key not in self._cache:
-            self._cache[key] = self.emit("Shape", tensor)
-        return self._cache[key]
+        if tensor.name not in self._shapes:
+            self._shapes[tensor.name] = self.emit("Shape", tensor)
+        return self._shapes[tensor.name]
 
     def size(self, tensor: Tensor, axis: int) -> Tensor:
         """The size of one axis as an int64 vector of length 1; the rank may be unknown where `axis` is not negative."""
@@ -203,18 +254,22 @@ class Emitter:
         return tensor
 
     def _infer(self, node: gs.Node) -> None:
-        """Sets dtype and shape of the node's outputs by the operator's own inference function."""
+        """Sets dtype and shape of the node's outputs by the operator's own inference function, or by its subgraphs."""
+        if any(subgraphs(node)) and node.op in CONTROL_FLOW:
+            for tensor, (dtype, shape) in zip(node.outputs, CONTROL_FLOW[node.op](node), strict=True):
+                tensor.dtype, tensor.shape = dtype, shape
+            return
         inputs = [tensor for tensor in node.inputs if tensor.name]
         types = {tensor.name: type_proto(tensor) for tensor in inputs}
         constants = [tensor for tensor in inputs if isinstance(tensor, gs.Constant)]
         data = {t.name: numpy_helper.from_array(np.asarray(t.values), t.name) for t in constants}
-        specification = schema(node.op, self.model.opset)
+        specification = schema(node.op, self.model.opset, node.domain or "")
         if specification is None:
             raise OnnxplainError(f"operator {node.op} does not exist at opset {self.model.opset}; emit another")
         try:
             inferred = shape_inference.infer_node_outputs(
                 specification,
-                OnnxExporter.export_node(node),
+                node_proto(node),
                 types,
                 data,
                 opset_imports=[onnx.helper.make_opsetid("", self.model.opset)],
@@ -230,14 +285,3 @@ class Emitter:
                     tensor.shape = [
                         d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in kind.shape.dim
                     ]
-
-
-def _names_in(graph: onnx.GraphProto) -> set[str]:
-    """Every tensor and node name of a graph and its subgraphs, used or not."""
-    names = {named.name for named in (*graph.input, *graph.output, *graph.initializer, *graph.node)}
-    names.update(sparse.values.name for sparse in graph.sparse_initializer)
-    for node in graph.node:
-        names.update(node.output)
-        for attribute in node.attribute:
-            names.update(*(_names_in(inner) for inner in (attribute.g, *attribute.graphs)))
-    return names

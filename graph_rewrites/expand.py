@@ -1,17 +1,37 @@
-"""Composite operators as primitives: the function body that the operator's specification gives."""
+"""Composite operators as primitives: expansions registered here, or the function body that the specification gives.
+
+An expansion receives the emitter and the node, emits an equivalent computation on the node's inputs, and returns its
+outputs in the order of the node's own (None for one that nobody can differentiate).
+
+    @expansion_of("com.microsoft::QuickGelu")
+    def quick_gelu(op, node):
+        (x,) = node.inputs
+        return [op.Mul(x, op.Sigmoid(op.Mul(x, node.attrs["alpha"])))]
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 from onnx import inliner
-from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
 from .emit import Emitter
+from .errors import OnnxplainError
+from .node import Node, key_of, used_tensors
 from .shape_inference import infer_shapes
-from .tensors import Tensor, schema, type_proto
+from .subgraphs import node_proto
+from .tensors import Tensor, schema, type_proto, value_of
+
+Expansion: TypeAlias = Callable[[Emitter, Node], Sequence[Tensor | None]]
+
+EXPANSIONS: dict[str, Expansion] = {}
+# A second evaluation would draw other numbers than the first.
+RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 
 
 @dataclass(frozen=True)
@@ -19,7 +39,38 @@ class Body:
     """An operator's computation, appended beside it: `outputs` repeat the operator's own outputs."""
 
     nodes: list[gs.Node]
-    outputs: list[Tensor]
+    outputs: list[Tensor | None]
+
+
+def expansion_of(*op_types: str) -> Callable[[Expansion], Expansion]:
+    """Registers the decorated function as the expansion of operators (`Name`, or `domain::Name`)."""
+
+    def register(expansion: Expansion) -> Expansion:
+        for op_type in op_types:
+            if op_type in EXPANSIONS:
+                raise ValueError(f"{op_type} has an expansion already: {EXPANSIONS[op_type].__qualname__}")
+            EXPANSIONS[op_type] = expansion
+        return expansion
+
+    return register
+
+
+def can_expand(node: gs.Node, opset: int) -> bool:
+    """Whether the operator has an expansion, registered or by its specification."""
+    return key_of(node) in EXPANSIONS or has_function_body(node, opset)
+
+
+def expand(op: Emitter, node: Node) -> Body | None:
+    """Appends the node's expansion on the node's inputs; None where it has none.
+
+    The node itself stays and keeps computing the forward values; the expansion recomputes what its gradient needs.
+    """
+    expansion = EXPANSIONS.get(key_of(node.source))
+    if expansion is None:
+        return function_body(op, node.source)
+    start = len(op.nodes)
+    outputs = list(expansion(op, node))
+    return Body(op.nodes[start:], outputs)
 
 
 def has_function_body(node: gs.Node, opset: int) -> bool:
@@ -32,16 +83,14 @@ def has_function_body(node: gs.Node, opset: int) -> bool:
 def function_body(op: Emitter, node: gs.Node) -> Body | None:
     """Appends the node's function body (operator specification, "Function Body") on the node's inputs.
 
-    The node itself stays and keeps computing the forward values; the body recomputes what its gradient needs.
     Returns None where the specification defines no body.
     """
     if not has_function_body(node, op.model.opset):
         return None
-    proto = OnnxExporter.export_node(node)
-    inputs = {t.name: t for t in node.inputs if t.name}
+    inputs = {t.name: t for t in used_tensors(node) if t.name}
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
-            [proto],
+            [node_proto(node)],
             "body",
             [onnx.ValueInfoProto(name=name, type=type_proto(tensor)) for name, tensor in inputs.items()],
             [onnx.ValueInfoProto(name=t.name) for t in node.outputs if t.name],
@@ -52,20 +101,44 @@ def function_body(op: Emitter, node: gs.Node) -> Body | None:
     if any(inner.op_type == node.op for inner in inlined.graph.node):
         return None
     # Bodies compute shapes from sizes: inference over the whole body sees through that, node by node it does not.
-    return _append(op, infer_shapes(inlined).graph, inputs, [t.name for t in node.outputs])
-
-
-def _append(op: Emitter, graph: onnx.GraphProto, tensors: dict[str, Tensor], outputs: list[str]) -> Body:
-    """Emits the nodes of `graph` on the tensors that its inputs name."""
-    known = dict(tensors)
+    body = gs.import_onnx(infer_shapes(inlined))
     start = len(op.nodes)
-    shapes = {v.name: v.type.tensor_type.shape.dim for v in graph.value_info if v.type.tensor_type.HasField("shape")}
-    for proto in graph.node:
-        imported = gs.import_onnx(onnx.helper.make_model(onnx.helper.make_graph([proto], "node", [], []))).nodes[0]
-        arguments = [known[name] if name else None for name in proto.input]
-        results = op.emit(proto.op_type, *arguments, outputs=len(proto.output), **imported.attrs)
-        for name, tensor in zip(proto.output, results if len(proto.output) > 1 else [results], strict=True):
-            known[name] = tensor
-            if tensor.shape is None and name in shapes:
-                tensor.shape = [dim.dim_value or dim.dim_param or None for dim in shapes[name]]
-    return Body(op.nodes[start:], [known[name] for name in outputs if name])
+    known = replay(op, body.nodes, inputs)
+    return Body(op.nodes[start:], [known[t.name] if t.name else None for t in node.outputs])
+
+
+def replay(op: Emitter, nodes: Sequence[gs.Node], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Appends copies of `nodes`, reading other tensors where `tensors` names them.
+
+    Returns `tensors` and, by the names of the originals, what the copies compute.
+
+    Raises:
+        OnnxplainError: a node draws random numbers, which a copy would draw anew.
+    """
+    known = dict(tensors)
+    for node in nodes:
+        if node.op in RANDOM or (node.op == "Dropout" and _trains(node)):
+            raise OnnxplainError(
+                f"operator {node.op} (node {node.name!r}) draws random numbers inside a body that the gradient "
+                "evaluates again; export the model for inference"
+            )
+        inputs = [known.get(tensor.name, tensor) for tensor in node.inputs]
+        attributes = {k: _replay_graph(op, v, known) if isinstance(v, gs.Graph) else v for k, v in node.attrs.items()}
+        results = op.copy(node, inputs, attributes)
+        known.update({tensor.name: result for tensor, result in zip(node.outputs, results, strict=True) if tensor.name})
+    return known
+
+
+def _replay_graph(op: Emitter, graph: gs.Graph, known: dict[str, Tensor]) -> gs.Graph:
+    inputs = [op.parameter(tensor.name, tensor) for tensor in graph.inputs]
+    with op.subgraph(graph.name, inputs) as copy:
+        own = {tensor.name: parameter for tensor, parameter in zip(graph.inputs, inputs, strict=True)}
+        inner = replay(op, graph.nodes, known | own)
+        copy.outputs = [inner.get(tensor.name, tensor) for tensor in graph.outputs]
+    return copy
+
+
+def _trains(node: gs.Node) -> bool:
+    """Whether a Dropout may be in training mode."""
+    mode = value_of(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2].name else np.array(False)
+    return mode is None or bool(mode)

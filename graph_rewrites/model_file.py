@@ -19,7 +19,9 @@ from onnx import external_data_helper, inliner, numpy_helper, version_converter
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
 from .errors import OnnxplainError
+from .node import used_tensors
 from .shape_inference import infer_shapes
+from .subgraphs import hoist_initializers, node_proto
 
 # Every form the rewriter emits is valid from this opset on; older models are raised to it.
 MIN_OPSET = 17
@@ -117,8 +119,8 @@ def write(model: Model) -> onnx.ModelProto:
     }
     nodes, constants = [], {}
     for node in model.graph.nodes:
-        nodes.append(_node_proto(node, model.sources.get(id(node))))
-        constants.update({t.name: t for t in node.inputs if isinstance(t, gs.Constant) and t.name not in known})
+        nodes.append(node_proto(node, model.sources.get(id(node))))
+        constants.update({t.name: t for t in used_tensors(node) if isinstance(t, gs.Constant) and t.name not in known})
 
     result = onnx.ModelProto()
     result.CopyFrom(model.proto)
@@ -203,7 +205,7 @@ def _lift_weights(
         del proto.graph.input[:]
         proto.graph.input.extend(fed)
         listed = {value.name for value in fed}
-    for tensor in loaded.graph.initializer:
+    for tensor in (*loaded.graph.initializer, *hoist_initializers(proto.graph, loaded.graph.initializer)):
         external = external_data_helper.uses_external_data(tensor)
         if external:
             _check_external(tensor, folder, name)
@@ -257,6 +259,7 @@ def _normalise(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Inlines model-local functions, raises the opset to 17 where it is older, and names an open batch axis."""
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
+        proto.graph.initializer.extend(hoist_initializers(proto.graph))
     for imported in proto.opset_import:
         if imported.domain == "ai.onnx":  # the default domain's other name
             imported.domain = ""
@@ -308,18 +311,6 @@ def _name_batch(graph: onnx.GraphProto) -> None:
     if len(unnamed) == 1:
         ((name, axis),) = unnamed
         axis.dim_param = f"{name}_batch"
-
-
-def _node_proto(node: gs.Node, source: onnx.NodeProto | None) -> onnx.NodeProto:
-    """A node's protobuf: the one that was read, under the present tensor names, or a new one."""
-    if source is None or any(isinstance(value, gs.Graph) for value in node.attrs.values()):
-        exported: onnx.NodeProto = OnnxExporter.export_node(node)
-        return exported
-    proto = onnx.NodeProto()
-    proto.CopyFrom(source)
-    proto.input[:] = [tensor.name for tensor in node.inputs]
-    proto.output[:] = [tensor.name for tensor in node.outputs]
-    return proto
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from .backward import GRADIENTS, key_of, sweep, tensors_between, used_tensors
 from .backward_rules import rule_set
 from .emit import Emitter
-from .expand import has_function_body
+from .expand import can_expand
 from .model_file import Model, ModelSource, read, write
 from .publish import Publisher, prune
 from .score import ScoreSource, find_logits
@@ -48,9 +48,9 @@ def coverage(model: ModelSource, start: str, end: str, score: ScoreSource | None
         if any(t.name in path for t in node.outputs) and any(t.name in path for t in used_tensors(node))
     ]
     counts = Counter(key_of(node) for node in nodes)
-    by_body = {key_of(node) for node in nodes if has_function_body(node, work.opset)}
+    expanded = {key_of(node) for node in nodes if can_expand(node, work.opset)}
     return [
-        (key, count, "rule" if key in GRADIENTS else "function body" if key in by_body else "missing")
+        (key, count, "rule" if key in GRADIENTS else "function body" if key in expanded else "missing")
         for key, count in counts.most_common()
     ]
 

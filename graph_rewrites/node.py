@@ -1,0 +1,96 @@
+"""A node as rules see it, and what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import onnx
+import onnx_graphsurgeon as gs
+
+from .tensors import Tensor, schema
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node as rules see it: inputs (None where omitted), outputs, attributes with the specification's defaults.
+
+    Attributes:
+        captured: the outer tensors that its subgraphs read; a rule returns their gradients after those of the inputs.
+        path: names of the tensors whose gradients are wanted, or lead to such.
+        rules: the rules in force, to differentiate a subgraph with.
+    """
+
+    op_type: str
+    name: str
+    inputs: list[Any]
+    outputs: list[Tensor]
+    attrs: dict[str, Any]
+    source: gs.Node
+    captured: list[Tensor] = field(default_factory=list)
+    path: frozenset[str] = frozenset()
+    rules: Any = None
+
+
+def view(node: gs.Node, opset: int, path: frozenset[str] = frozenset(), rules: Any = None) -> Node:
+    """The node as rules see it."""
+    return Node(
+        op_type=node.op,
+        name=node.name or node.outputs[0].name,
+        inputs=[tensor if tensor.name else None for tensor in node.inputs],
+        outputs=list(node.outputs),
+        attrs={**_defaults(node.op, opset, node.domain or ""), **node.attrs},
+        source=node,
+        captured=list({tensor.name: tensor for tensor in captured_tensors(node)}.values()),
+        path=path,
+        rules=rules,
+    )
+
+
+def key_of(node: gs.Node) -> str:
+    """The node's key in a rule table: `Name` in the default domain, else `domain::Name`."""
+    return f"{node.domain}::{node.op}" if node.domain and node.domain != "ai.onnx" else str(node.op)
+
+
+def subgraphs(node: gs.Node) -> Iterator[gs.Graph]:
+    """The graphs among the node's attributes: the branches of an If, the body of a Loop or Scan."""
+    return (value for value in node.attrs.values() if isinstance(value, gs.Graph))
+
+
+def captured_tensors(node: gs.Node) -> Iterator[Tensor]:
+    """The outer tensors that the node's subgraphs read, as often as they do."""
+    for graph in subgraphs(node):
+        inner = {t.name for n in graph.nodes for t in n.outputs} | {t.name for t in graph.inputs} | {""}
+        used = [t for n in graph.nodes for t in used_tensors(n)] + list(graph.outputs)
+        yield from (tensor for tensor in used if tensor.name not in inner)
+
+
+def used_tensors(node: gs.Node) -> Iterator[Tensor]:
+    """The node's inputs, and the outer tensors that its subgraphs (If, Loop, Scan) capture."""
+    yield from node.inputs
+    yield from captured_tensors(node)
+
+
+def needed_nodes(nodes: Sequence[gs.Node], outputs: Sequence[str]) -> list[gs.Node]:
+    """The nodes that some tensors depend on, in order."""
+    needed, kept = set(outputs), []
+    for node in reversed(nodes):
+        if any(tensor.name in needed for tensor in node.outputs):
+            needed.update(tensor.name for tensor in used_tensors(node))
+            kept.append(node)
+    return kept[::-1]
+
+
+@cache
+def _defaults(op_type: str, opset: int, domain: str) -> dict[str, Any]:
+    specification = schema(op_type, opset, domain)
+    if specification is None:
+        return {}
+    values = {
+        name: onnx.helper.get_attribute_value(attribute.default_value)
+        for name, attribute in specification.attributes.items()
+        if attribute.default_value.type
+    }
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
