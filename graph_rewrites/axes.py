@@ -82,8 +82,16 @@ def _normalises_last(node: gs.Node) -> bool:
 
 def has_samples(tensor: Tensor, batch: int | str | None) -> bool:
     """Whether the tensor's first axis surely is the batch, of this size: by its shape, or by those of its sources."""
-    known = traced(tensor, FOLLOWED | CHANNELS_LAST | {"MatMul"})
-    return any(0 in axes and current.shape[axes.index(0)] == batch for current, axes in known)
+    waiting, seen = [tensor], {tensor.name}
+    for start in waiting:
+        for current, axes in traced(start, FOLLOWED | CHANNELS_LAST | CONVOLUTIONS | POOLS | {"MatMul"}):
+            if 0 in axes and current.shape[axes.index(0)] == batch:
+                return True
+            measured = _measured(current.inputs[0]) if axes[:1] == [0] and current.inputs else None
+            if measured is not None and measured.name not in seen:
+                seen.add(measured.name)
+                waiting.append(measured)
+    return False
 
 
 def traced(tensor: Tensor, op_types: set[str]) -> Iterator[tuple[Tensor, list[int | None]]]:
@@ -92,26 +100,29 @@ def traced(tensor: Tensor, op_types: set[str]) -> Iterator[tuple[Tensor, list[in
     With each, for each of its axes, the axis of `tensor` that it is; None where it is none of them.
     """
     waiting: list[tuple[Tensor, list[int | None]]] = [(tensor, list(range(len(tensor.shape))))]
-    seen = {tensor.name}
+    seen: set[tuple[str, tuple[int | None, ...]]] = set()
     for current, axes in waiting:
+        if (current.name, tuple(axes)) in seen:
+            continue
+        seen.add((current.name, tuple(axes)))
         yield current, axes
         for node in current.inputs:
-            for source, before in _sources(node, axes) if node.op in op_types else ():
-                if source.name not in seen:
-                    seen.add(source.name)
-                    waiting.append((source, before))
+            if node.op in op_types:
+                waiting.extend(_sources(node, axes))
 
 
 def _sources(node: gs.Node, axes: list[int | None]) -> Iterator[tuple[Tensor, list[int | None]]]:
     """The inputs that share axes with the node's output, rather computed ones than weights; for each their axes."""
+    if node.op in RESHAPES:
+        if node.inputs[0].shape:
+            yield node.inputs[0], _before_reshape(node, axes)
+        return
     computed = sorted((t for t in node.inputs if value_of(t) is None and t.shape), key=lambda t: not t.inputs)
     for tensor in computed:
-        if node.op in RESHAPES and tensor is node.inputs[0]:
-            yield tensor, _before_reshape(tensor.shape, node.outputs[0].shape, axes)
-        elif len(tensor.shape) == len(axes) and node.op == "Transpose":
+        if len(tensor.shape) == len(axes) and node.op == "Transpose":
             perm = node.attrs.get("perm") or range(len(axes))[::-1]
             yield tensor, [axes[list(perm).index(axis)] for axis in range(len(axes))]
-        elif len(tensor.shape) == len(axes) and node.op not in RESHAPES:
+        elif len(tensor.shape) == len(axes):
             yield tensor, axes
 
 
@@ -121,17 +132,36 @@ def _size(shape: Shape) -> int:
     return math.prod(sizes) if len(sizes) == len(shape) else -1
 
 
-def _before_reshape(before: Shape, after: Shape, axes: list[int | None]) -> list[int | None]:
+def _before_reshape(node: gs.Node, axes: list[int | None]) -> list[int | None]:
     """The axes that a reshape leaves alone: the first ones and the last ones, as long as sizes agree."""
+    before, after = node.inputs[0].shape, list(node.outputs[0].shape)
+    measured = _measured(node)
+    if (measured is not None and measured.shape[0] == before[0]) or _size(before[1:]) == _size(after[1:]) != -1:
+        after[0] = before[0]  # though inference did not see it
     kept: list[int | None] = [None] * len(before)
     for order in (range(len(before)), range(-1, -len(before) - 1, -1)):
         for axis, old, new in zip(order, [before[i] for i in order], after[:: order.step], strict=False):
             if old is None or old != new:
                 break
             kept[axis] = axes[axis]
-    if _size(before[1:]) == _size(after[1:]) != -1:
-        kept[0] = axes[0]  # whatever its size
     return kept
+
+
+def _measured(reshape: gs.Node) -> Tensor | None:
+    """The tensor whose first size a reshape computes its own first size from; None where there is none."""
+    shape = reshape.inputs[1] if reshape.op == "Reshape" else None
+    while shape is not None and shape.inputs:
+        node = shape.inputs[0]
+        if node.op == "Shape":
+            return node.inputs[0] if node.inputs[0].shape else None
+        if node.op in ("Gather", "Slice"):
+            first = value_of(node.inputs[1])
+            if first is None or first.flat[0] != 0:
+                return None
+        elif node.op not in ("Concat", "Unsqueeze", "Reshape", "Cast", "Identity"):
+            return None
+        shape = node.inputs[0]
+    return None
 
 
 def _input_channel_axis(tensor: Tensor) -> int:

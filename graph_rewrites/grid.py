@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
-from .axes import CHANNELS_LAST, CONVOLUTIONS, FOLLOWED, has_spatial_extent, layout, spatial_axes, traced
-from .backward import reach, tensors_between
+from .axes import CHANNELS_LAST, CONVOLUTIONS, FOLLOWED, has_samples, has_spatial_extent, layout, spatial_axes, traced
+from .backward import reach, sources
 from .emit import Emitter
 from .errors import OnnxplainError
 from .model_file import Model
@@ -74,6 +74,21 @@ def holds_tokens(tensor: Tensor, image: Tensor) -> bool:
     return len(tensor.shape) == 3 and len(image.shape) > 3
 
 
+def fills_a_grid(model: Model, tensor: Tensor, image: Tensor) -> bool:
+    """Whether the layer's positions or tokens, as far as their number is known, can be those of a grid over the image.
+
+    Those of windows, side by side along an axis, are none.
+    """
+    if not has_samples(tensor, image.shape[0]):
+        return False
+    if holds_tokens(tensor, image):
+        return token_grid(model, tensor, image) is not None
+    known = [(i, tensor.shape[axis]) for i, axis in enumerate(spatial_axes(tensor))]
+    known = [(i, size) for i, size in known if isinstance(size, int)]
+    grids = list(_grids(model, tensor, image))
+    return not grids or any(all(grid[i] == size for i, size in known) for grid in grids)
+
+
 def token_grid(model: Model, tensor: Tensor, image: Tensor) -> tuple[int, ...] | Tensor | None:
     """The rows and columns that a layer's tokens fill: numbers, or the feature maps that tell them at run time.
 
@@ -84,13 +99,10 @@ def token_grid(model: Model, tensor: Tensor, image: Tensor) -> tuple[int, ...] |
     count = tensor.shape[axis]
     if not isinstance(count, int):
         return _patches(tensor, image)
-    made = [node.outputs[0] for node in model.graph.nodes if _makes_maps(node, image)]
-    before = tensors_between(model.graph.nodes, [maps.name for maps in made], [tensor.name], floats_only=False)
-    patches = [maps for maps in made if maps.name in before]
     best: tuple[int, tuple[int, ...]] | None = None
-    for grid in _grids(patches[::-1] or [image]):
+    for grid in _grids(model, tensor, image):
         extra = count - math.prod(grid)
-        if 0 <= extra <= MAX_EXTRA_TOKENS and (best is None or extra < best[0]) and max(grid) > 1:
+        if 0 <= extra <= MAX_EXTRA_TOKENS and (best is None or extra < best[0]):
             best = extra, grid
     return best[1] if best else None
 
@@ -122,12 +134,17 @@ def _grid_at_run_time(op: Emitter, tensor: Tensor, maps: Tensor) -> Tensor:
     return op.Div(op.Add(sizes, op.Sub(merged, 1)), merged)
 
 
-def _grids(maps: list[Tensor]) -> Iterator[tuple[int, ...]]:
-    """The sizes of feature maps, whole and divided by 2, 3, 4 ..., padded to a whole number."""
-    for tensor in maps:
-        sizes = [tensor.shape[axis] for axis in spatial_axes(tensor)]
+def _grids(model: Model, tensor: Tensor, image: Tensor) -> Iterator[tuple[int, ...]]:
+    """The sizes, as far as they are known, of the feature maps before a tensor, the nearest first, or of the image.
+
+    Whole and divided by 2, 3, 4 ..., padded to a whole number.
+    """
+    before = sources(model.graph.nodes, [tensor.name])
+    made = [node.outputs[0] for node in model.graph.nodes if _makes_maps(node, image)]
+    for maps in [maps for maps in reversed(made) if maps.name in before] or [image]:
+        sizes = [maps.shape[axis] for axis in spatial_axes(maps)]
         if all(isinstance(size, int) for size in sizes):
-            for divisor in range(1, max(sizes) + 1):
+            for divisor in range(1, max(sizes)):
                 yield tuple(-(-size // divisor) for size in sizes)
 
 
@@ -138,11 +155,11 @@ def image_input(model: Model, layer: Tensor) -> Tensor:
         OnnxplainError: no such input leads to the layer.
     """
     rank = len(layer.shape)
-    shaped = [tensor for tensor in model.inputs if tensor.shape is not None]
-    path = tensors_between(model.graph.nodes, [t.name for t in shaped], [layer.name], floats_only=False)
+    before = sources(model.graph.nodes, [layer.name])
+    leading = [tensor for tensor in model.inputs if tensor.shape is not None and tensor.name in before]
     for wanted in (rank, *((4, 5) if rank == 3 else ())):
-        for tensor in shaped:
-            if len(tensor.shape) == wanted and tensor.name in path:
+        for tensor in leading:
+            if len(tensor.shape) == wanted:
                 return tensor
     raise OnnxplainError(f"{model.name}: no input of rank {rank} leads to layer {layer.name!r}; choose another layer")
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
-from .axes import CHANNELS_LAST, CONVOLUTIONS, POINTWISE, POOLS, SPATIAL, channel_axis, has_samples, has_spatial_extent
-from .backward import reach, tensors_between
+from .axes import CHANNELS_LAST, CONVOLUTIONS, POINTWISE, POOLS, SPATIAL, channel_axis, has_spatial_extent
+from .backward import reach, sources, tensors_between
 from .errors import OnnxplainError, UsageError, closest
-from .grid import MAX_EXTRA_TOKENS, holds_tokens, image_input, token_grid
+from .grid import MAX_EXTRA_TOKENS, fills_a_grid, image_input
 from .model_file import Model
 from .tensors import Tensor, value_of
 
@@ -34,30 +34,30 @@ class Layer:
 def candidate_layers(model: Model, score: str) -> list[Layer]:
     """The layers on the path to the tensor `score`, in graph order.
 
-    The default is the last convolutional layer after its activation, as in Grad-CAM (Selvaraju et al. 2017, section 3);
-    in transformers the last layer of tokens at which the score depends on all of them.
+    Of tokens, the layers at which the score depends on all of them. The default is the last convolutional layer after
+    its activation, as in Grad-CAM (Selvaraju et al. 2017, section 3), in transformers the last one of tokens.
     """
     nodes = model.graph.nodes
-    inputs = [tensor.name for tensor in model.inputs]
-    path = tensors_between(nodes, inputs, [score])
-    whole = reach([node for node in nodes if not _picks_tokens(node)], inputs, floats_only=True)
+    path = tensors_between(nodes, [tensor.name for tensor in model.inputs], [score])
+    whole = _seen_whole(nodes, path, score)
+    outputs = {tensor.name for tensor in model.graph.outputs}
     spatial: set[str] = set()
     ends: list[gs.Node] = []
     blocks: list[gs.Node] = []
     for node in nodes:
         out = node.outputs[0] if node.outputs else None
-        if out is None or out.name not in path:
+        if out is None or out.name not in path or id(node) not in model.sources:  # what a score appends is no layer
             continue
         starts = node.op in CONVOLUTIONS
         continues = node.op in SPATIAL and any(tensor.name in spatial for tensor in node.inputs)
         if (starts or continues) and has_spatial_extent(out):
             spatial.add(out.name)
-            if not _continued_by(out, POINTWISE | {"Transpose"} | CHANNELS_LAST):
+            if out.name in outputs or not _continued_by(out, POINTWISE | {"Transpose"} | CHANNELS_LAST):
                 ends.append(node)
-        elif _is_block(node, path) and out.name in whole and has_spatial_extent(out) and _fills_a_grid(model, out):
+        elif out.name in whole and _is_block(node, path) and has_spatial_extent(out) and _is_over_image(model, out):
             blocks.append(node)
     found = {node.outputs[0].name: node for node in (*ends, *blocks)}
-    default = _default(model, ends, blocks, path, score)
+    default = _default(nodes, ends, blocks)
     return [
         Layer(name, found[name].op, tuple(map(_told, tensor.shape)), found[name] is default)
         for name, tensor in ((n.outputs[0].name, n.outputs[0]) for n in nodes if n.outputs)
@@ -65,24 +65,22 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
     ]
 
 
-def _default(
-    model: Model, ends: Sequence[gs.Node], blocks: Sequence[gs.Node], path: set[str], score: str
-) -> gs.Node | None:
+def _default(nodes: Sequence[gs.Node], ends: Sequence[gs.Node], blocks: Sequence[gs.Node]) -> gs.Node | None:
     """The last convolutional layer; the last block where blocks follow it."""
-    nodes = model.graph.nodes
-    convolutional = [node for node in ends if node.op not in POOLS]
+    convolutional = [node for node in ends if node.op not in POOLS | {"Resize", "Upsample"}]
     last = convolutional[-1] if convolutional else None
-    after = reach(nodes, {last.outputs[0].name}) if last is not None else path
-    later = [node for node in blocks if node.outputs[0].name in after]
-    if not later:
-        return last
-    # Where only a class token leads on to the score, the patches' tokens lead there by an attention after them alone.
-    others = [node for node in nodes if not _picks_tokens(node)]
-    if score in reach(others, {later[-1].outputs[0].name}, floats_only=True):
-        return later[-1]
-    mixing = [node.outputs[0].name for node in nodes if node.outputs[0].name in path and _mixes_tokens(node, path)]
-    mixed = tensors_between(nodes, [node.outputs[0].name for node in later], mixing)
-    return next((node for node in reversed(later) if node.outputs[0].name in mixed), later[-1])
+    after = reach(nodes, {last.outputs[0].name}) if last is not None else None
+    later = [node for node in blocks if after is None or node.outputs[0].name in after]
+    return later[-1] if later else last
+
+
+def _seen_whole(nodes: Sequence[gs.Node], path: set[str], score: str) -> set[str]:
+    """The tensors of which the score sees every token.
+
+    Where only a class token leads on to the score, it sees the other tokens by the attentions before that alone.
+    """
+    mixing = [node.outputs[0].name for node in nodes if _mixes_tokens(node, path)]
+    return sources([node for node in nodes if not _picks_tokens(node)], [score]) | sources(nodes, mixing)
 
 
 def _is_block(node: gs.Node, path: set[str]) -> bool:
@@ -106,8 +104,10 @@ def _normalises(node: gs.Node, path: set[str]) -> bool:
         if len(computed) != 1 or not computed[0].inputs:
             break
         node = computed[0].inputs[0]
-    divisor = node.inputs[1].inputs if node.op in ("Div", "Mul") and len(node.inputs) == 2 else []
-    return any(maker.op in ("Sqrt", "Reciprocal") for maker in divisor)
+    if node.op not in ("Div", "Mul") or node.inputs[1].name not in path:
+        return False
+    (maker,) = node.inputs[1].inputs or (None,)
+    return maker is not None and maker.op == ("Sqrt" if node.op == "Div" else "Reciprocal")
 
 
 def _continued_by(tensor: Tensor, op_types: set[str]) -> bool:
@@ -115,15 +115,11 @@ def _continued_by(tensor: Tensor, op_types: set[str]) -> bool:
     return len(tensor.outputs) == 1 and tensor.outputs[0].op in op_types
 
 
-def _fills_a_grid(model: Model, tensor: Tensor) -> bool:
-    """Whether the tensor has the image's samples, and its positions or tokens can be those of a grid over it."""
+def _is_over_image(model: Model, tensor: Tensor) -> bool:
     try:
-        image = image_input(model, tensor)
+        return fills_a_grid(model, tensor, image_input(model, tensor))
     except OnnxplainError:
         return False
-    if not has_samples(tensor, image.shape[0]):
-        return False  # windows, or tokens before samples
-    return not holds_tokens(tensor, image) or token_grid(model, tensor, image) is not None
 
 
 def _picks_tokens(node: gs.Node) -> bool:
@@ -142,6 +138,8 @@ def _picks_tokens(node: gs.Node) -> bool:
 
 def _mixes_tokens(node: gs.Node, path: set[str]) -> bool:
     """Whether the node is a product of two computed tensors, as in attention, or an attention itself."""
+    if not node.outputs or node.outputs[0].name not in path:
+        return False
     computed = [tensor for tensor in node.inputs if tensor.name in path]
     return "Attention" in node.op or (node.op in ("MatMul", "Einsum") and len(computed) == 2)
 

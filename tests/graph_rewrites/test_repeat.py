@@ -263,3 +263,19 @@ def test_an_output_whose_batch_has_another_name_does_not_fix_the_number_of_targe
     np.testing.assert_array_equal(
         explain(explained, feeds, target)["cam"], explain(rewrite(small_cnn()), feeds, target)["cam"]
     )
+
+
+def test_sizes_that_are_multiples_of_the_batch_grow_with_the_classes() -> None:
+    """Exporters state such sizes ("2*N"), and ONNX Runtime reuses memory by them."""
+    net = Net(seed=3)
+    x = net.add("Relu", net.conv(net.input("image", ["N", 3, 8, 8]), 3, 4), out="layer")
+    halves = net.add("Reshape", x, net.const([-1, 2, 8, 8], np.int64), out="halves")
+    x = net.add("Reshape", net.add("Relu", halves, out="relu"), net.const([-1, 4, 8, 8], np.int64))
+    net.output(net.head(x, 4, 5), ["N", 5])
+    model = net.model()
+    for name in ("halves", "relu"):
+        model.graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["2*N", 2, 8, 8]))
+    explained = rewrite(model, layers="layer")
+    sizes = {v.name: v.type.tensor_type.shape.dim[0].dim_param for v in explained.graph.value_info}
+    assert (sizes["halves"], sizes["relu"]) == ("2*N*targets", "2*N*targets")
+    assert_k_classes_equal_k_runs(model, images(model), np.array([[0, 3, 1], [2, -1, 4]]))

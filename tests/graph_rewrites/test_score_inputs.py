@@ -180,7 +180,6 @@ def test_boxes_of_a_detector(last: bool) -> None:
         assert got["heatmap"].max() == 1
 
 
-@pytest.mark.xfail(strict=True, reason="nodes that the score appends count as layers")
 @pytest.mark.parametrize("text", ["masked(segmentation)", "predicted(segmentation)", "segmentation[:, :, 2, 5]"])
 def test_no_layer_is_one_of_the_score(text: str) -> None:
     own = {name for node in segmentation().graph.node for name in node.output}

@@ -14,6 +14,7 @@ from .networks import Array, explain, images, run
 from .transformers import CLASSES, TokenNet, merged_tokens, mixer, swin, vit
 
 OUTPUTS = ("score", "cam", "activation", "gradient")
+PARTS = ("norm1", "sum1", "norm2", "sum2")
 
 
 def default(model: onnx.ModelProto) -> str:
@@ -150,12 +151,13 @@ def test_merged_tokens_of_open_sizes_have_the_coarser_grid() -> None:
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        (vit(), [f"{block}/{part}" for block in "ab" for part in ("norm1", "sum1", "norm2", "sum2")] + ["final"]),
+        (vit(1, "mean"), [*(f"{block}/{part}" for block in "ab" for part in PARTS), "final"]),
+        (vit(1, "class"), [*(f"a/{part}" for part in PARTS), "b/norm1"]),
         (mixer(), ["norm1", "sum1", "norm2", "sum2"]),
         (merged_tokens(), ["before", "merged"]),
         (swin(), ["first", "sum", "merged", "last"]),
     ],
-    ids=["vit", "mixer", "merged", "swin"],
+    ids=["vit by mean", "vit by class token", "mixer", "merged", "swin"],
 )
 def test_blocks_are_listed_by_their_sums_and_norms(model: onnx.ModelProto, expected: list[str]) -> None:
     assert [layer.name for layer in layers(model) if layer.op_type in ("Add", "LayerNormalization")] == expected

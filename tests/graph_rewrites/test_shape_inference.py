@@ -1,0 +1,65 @@
+"""Shapes that exporters compute with operators which onnx's own inference does not follow."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+from onnxplain.graph_rewrites.model_file import read
+from onnxplain.graph_rewrites.vjp import append_vjp
+
+from .networks import Net, run
+
+
+def unflattened() -> onnx.ModelProto:
+    """`Tensor.unflatten` as exported: the last axis of 6 as [2, 3], the axis counted from the end by `Mod`."""
+    net = Net()
+    x = net.input("x", [4, 6])
+    axis = net.add("Mod", net.const([1], np.int64), net.const([2], np.int64))
+    lead = net.add("Slice", net.add("Shape", x), net.const([0], np.int64), axis)
+    shape = net.add("Concat", lead, net.const([2, 3], np.int64), axis=0)
+    net.add("Relu", net.add("Reshape", x, shape, out="folded"), out="y")
+    net.output("y", [4, 2, 3])
+    return net.model()
+
+
+def test_arithmetic_on_constant_integers_is_followed() -> None:
+    model = unflattened()
+    work = read(model)
+    assert work.graph.tensors()["folded"].shape == [4, 2, 3]
+    assert [node.op for node in work.graph.nodes] == [node.op_type for node in model.graph.node]
+
+
+def test_floats_and_long_vectors_are_left_alone() -> None:
+    net = Net()
+    x = net.input("x", [2])
+    net.add("Add", net.const([1.0, 2.0]), net.const([3.0, 4.0]), out="floats")
+    net.add("ConstantOfShape", net.const([1000], np.int64), out="long")
+    net.output(net.add("Add", x, "floats", out="y"), [2])
+    net.output("long", [1000], TensorProto.FLOAT)
+    tensors = read(net.model()).graph.tensors()
+    assert tensors["floats"].shape == [2]
+    assert tensors["long"].shape == [1000]
+
+
+def test_attention_of_opset_23_is_differentiated_by_its_body() -> None:
+    """Its body computes ranks and shapes; the same attention from single operators is the reference."""
+    rng = np.random.default_rng(7)
+    query, key, value, cotangent = (rng.normal(size=(2, 2, 3, 4)).astype(np.float32) for _ in range(4))
+
+    def attention(fused: bool) -> onnx.ModelProto:
+        net = Net(23 if fused else 17)
+        q, k, v = (net.input(name, ["N", 2, 3, 4]) for name in "qkv")
+        if fused:
+            net.add("Attention", q, k, v, out="y")
+        else:
+            logits = net.add("MatMul", q, net.add("Transpose", k, perm=[0, 1, 3, 2]))
+            weights = net.add("Softmax", net.add("Mul", logits, net.const(0.5)), axis=-1)
+            net.add("MatMul", weights, v, out="y")
+        net.output("y", ["N", 2, 3, 4])
+        return append_vjp(net.model(ir_version=10), "y", ["q", "k", "v"])
+
+    feeds = {"q": query, "k": key, "v": value, "y_cotangent": cotangent}
+    expected, result = run(attention(False), feeds), run(attention(True), feeds)
+    for name in ("y", "q_grad", "k_grad", "v_grad"):
+        np.testing.assert_allclose(result[name], expected[name], rtol=1e-4, atol=1e-5)
