@@ -1,7 +1,9 @@
 """Gradient rules, one file per operator family; importing the package registers them all."""
 
 from . import activations as activations
+from . import batch_normalization as batch_normalization
 from . import convolution as convolution
+from . import dropout as dropout
 from . import elementwise as elementwise
 from . import functions as functions
 from . import indexing as indexing

@@ -6,7 +6,6 @@ from functools import reduce
 
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
-from ..errors import OnnxplainError
 from ..tensors import Tensor, value_of
 
 
@@ -109,7 +108,7 @@ def where(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 def clip(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g where min <= x <= max, bounds included (as `torch.clamp`); dmin = g where x < min, dmax = g where x > max.
 
-    Takes min <= max.
+    Where min > max, y = max: dmax = g, the others get none.
     """
     x, lower, upper = [*node.inputs, None, None][:3]
 
@@ -121,7 +120,14 @@ def clip(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
         below = [op.LessOrEqual(x, upper)] if upper is not None else []
         return masked(*above, *below)
 
-    return [dx, lambda: masked(op.Less(x, lower)), lambda: masked(op.Greater(x, upper))][: len(node.inputs)]
+    def dlower() -> Tensor:
+        return masked(op.Less(x, lower), *([op.LessOrEqual(lower, upper)] if upper is not None else []))
+
+    def dupper() -> Tensor:
+        above = op.Greater(x, upper)
+        return masked(above if lower is None else op.Or(above, op.Greater(lower, upper)))
+
+    return [dx, dlower, dupper][: len(node.inputs)]
 
 
 @gradient_of("Identity")
@@ -134,26 +140,3 @@ def identity(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 def cast(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g in the dtype of x; between floats only, since integers and booleans carry no gradient."""
     return [op.cast_like(grad, node.inputs[0]), None][: len(node.inputs)]
-
-
-@gradient_of("Dropout")
-def dropout(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = g in inference; in training dx = g * mask / (1 - ratio).
-
-    Raises:
-        OnnxplainError: the node may be in training mode and does not output its mask.
-    """
-    ratio, training = [*node.inputs[1:], None, None][:2]
-    none = [None] * (len(node.inputs) - 1)
-    mode = value_of(training)
-    if training is None or (mode is not None and not mode):
-        return [grad, *none]
-    if len(node.outputs) < 2 or not node.outputs[1].name:
-        raise OnnxplainError(
-            f"Dropout (node {node.name!r}) may run in training mode and does not output its mask; export the model for "
-            "inference"
-        )
-    scale = op.cast_like(training, grad)
-    # The specification gives a missing ratio the value 0.5.
-    dropped = op.Mul(scale, 0.5) if ratio is None else op.Mul(scale, op.cast_like(ratio, grad))
-    return [op.Div(op.Mul(grad, op.cast_like(node.outputs[1], grad)), op.Sub(1.0, dropped)), *none]

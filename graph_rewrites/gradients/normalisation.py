@@ -2,93 +2,65 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
-from ..errors import OnnxplainError
 from ..tensors import Tensor, dtype_of, rank
-
-
-@gradient_of("BatchNormalization")
-def batch_normalization(op: Emitter, node: Node, grad: Tensor, *statistics: Tensor) -> list[Gradient]:
-    """y = scale*(x - mean)*r + bias, r = (var + eps)^-1/2, with the stored mean and variance.
-
-    dx = g*scale*r, dscale = sum(g*(x - mean))*r, dbias = sum(g), dmean = -sum(g)*scale*r,
-    dvar = -dscale*scale*r^2/2; sums over all axes but the channels.
-
-    Raises:
-        OnnxplainError: training_mode=1.
-    """
-    if node.attrs["training_mode"]:
-        raise OnnxplainError(
-            f"BatchNormalization (node {node.name!r}) is in training mode, whose gradient is not supported; export the "
-            "model for inference"
-        )
-    x, scale, _, mean, variance = node.inputs
-    r = op.Reciprocal(op.Sqrt(op.Add(variance, node.attrs["epsilon"])))
-    factor = op.Mul(op.cast_like(scale, r), r)
-
-    def sums(tensor: Tensor) -> Tensor:
-        return op.reduce("ReduceSum", tensor, _all_but_channels(x), keepdims=False)
-
-    def dscale() -> Tensor:
-        centred = op.Sub(x, _over_channels(op, op.cast_like(mean, x), x))
-        return op.Mul(op.cast_like(sums(op.Mul(grad, centred)), r), r)
-
-    return [
-        op.Mul(grad, op.cast_like(_over_channels(op, factor, x), grad)),
-        lambda: op.cast_like(dscale(), scale),
-        lambda: op.cast_like(sums(grad), scale),
-        lambda: op.Neg(op.Mul(op.cast_like(sums(grad), r), factor)),
-        lambda: op.Mul(op.Mul(op.Mul(dscale(), factor), r), -0.5),
-    ]
 
 
 @gradient_of("InstanceNormalization")
 def instance_normalization(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """y = scale*n + bias, n standardised over the spatial axes of each channel of each sample.
 
-    dx: see `_standardised_gradient`, for g*scale; dscale = sum(g*n), dbias = sum(g), over all axes but the channels.
+    dx: see `standardised_gradient`, for g*scale; dscale = sum(g*n), dbias = sum(g), over all axes but the channels.
     """
     x, scale, _ = node.inputs
     axes = list(range(2, rank(x)))
-    n, r = _standardise(op, x, axes, node.attrs["epsilon"])
+    n, r = standardise(op, x, axes, node.attrs["epsilon"])
     g = op.cast_like(grad, n)
-    scaled = op.Mul(g, _over_channels(op, op.cast_like(scale, n), x))
+    scaled = op.Mul(g, over_channels(op, op.cast_like(scale, n), x))
     return [
-        op.cast_like(_standardised_gradient(op, scaled, n, r, axes), x),
-        lambda: op.cast_like(op.reduce("ReduceSum", op.Mul(g, n), _all_but_channels(x), keepdims=False), scale),
-        lambda: op.reduce("ReduceSum", grad, _all_but_channels(x), keepdims=False),
+        op.cast_like(standardised_gradient(op, scaled, n, r, axes), x),
+        lambda: op.cast_like(op.reduce("ReduceSum", op.Mul(g, n), all_but_channels(x), keepdims=False), scale),
+        lambda: op.reduce("ReduceSum", grad, all_but_channels(x), keepdims=False),
     ]
 
 
 @gradient_of("LayerNormalization")
-def layer_normalization(op: Emitter, node: Node, grad: Tensor | None, *statistics: Tensor | None) -> list[Gradient]:
-    """y = scale*n + bias, n standardised over the axes from `axis` on.
+def layer_normalization(
+    op: Emitter, node: Node, grad: Tensor | None, mean_grad: Tensor | None = None, r_grad: Tensor | None = None
+) -> list[Gradient]:
+    """y = scale*n + bias, n standardised over the axes from `axis` on; further outputs: the mean and r = InvStdDev.
 
-    dx: see `_standardised_gradient`, for g*scale; dscale = g*n, dbias = g, summed to their shapes.
-
-    Raises:
-        OnnxplainError: a gradient flows into the outputs Mean or InvStdDev.
+    dx: see `standardised_gradient`, for g*scale, and `statistics_gradient`; dscale = g*n, dbias = g, summed to their
+    shapes.
     """
-    if grad is None or any(flowing is not None for flowing in statistics):
-        raise OnnxplainError(
-            f"the gradient of LayerNormalization (node {node.name!r}) through its outputs Mean and InvStdDev is not "
-            "supported; choose a score that depends on its first output alone"
-        )
     x, scale = node.inputs[:2]
     axes = list(range(node.attrs["axis"] % rank(x), rank(x)))
-    n, r = _standardise(op, x, axes, node.attrs["epsilon"])
-    g = op.cast_like(grad, n)
-    scaled = op.Mul(g, op.cast_like(scale, n))
-    dx = op.cast_like(_standardised_gradient(op, scaled, n, r, axes), x)
-    return [dx, lambda: op.cast_like(op.Mul(g, n), scale), grad][: len(node.inputs)]
+    n, r = standardise(op, x, axes, node.attrs["epsilon"])
+
+    def dx() -> Tensor:
+        parts = []
+        if grad is not None:
+            scaled = op.Mul(op.cast_like(grad, n), op.cast_like(scale, n))
+            parts.append(standardised_gradient(op, scaled, n, r, axes))
+        if mean_grad is not None:
+            parts.append(statistics_gradient(op, x, axes, op.cast_like(mean_grad, n)))
+        if r_grad is not None:  # r = (var + eps)^-1/2 has the gradient -r^3*(x - mean)/N, and n = (x - mean)*r
+            slope = op.Mul(op.cast_like(r_grad, n), op.Neg(op.Mul(r, r)))
+            parts.append(statistics_gradient(op, x, axes, op.Mul(slope, n)))
+        return op.cast_like(reduce(op.Add, parts), x)
+
+    dscale = None if grad is None else lambda: op.cast_like(op.Mul(op.cast_like(grad, n), n), scale)
+    return [dx, dscale, grad][: len(node.inputs)]
 
 
 @gradient_of("GroupNormalization")
 def group_normalization(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """y = scale*n + bias, n standardised over each group of channels; computed as [N, groups, elements of a group].
 
-    dx: see `_standardised_gradient`, for g*scale; dscale = sum(g*n), dbias = sum(g). Scale and bias have one element a
+    dx: see `standardised_gradient`, for g*scale; dscale = sum(g*n), dbias = sum(g). Scale and bias have one element a
     group in opset 18 to 20 and one a channel from opset 21 on.
     """
     x, scale, _ = node.inputs
@@ -100,15 +72,15 @@ def group_normalization(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]
     def sums(tensor: Tensor) -> Tensor:
         if by_group:
             return op.reduce("ReduceSum", tensor, [0, 2], keepdims=False)
-        return op.reduce("ReduceSum", op.reshape_like(tensor, x), _all_but_channels(x), keepdims=False)
+        return op.reduce("ReduceSum", op.reshape_like(tensor, x), all_but_channels(x), keepdims=False)
 
-    n, r = _standardise(op, grouped(x), [2], node.attrs["epsilon"])
+    n, r = standardise(op, grouped(x), [2], node.attrs["epsilon"])
     g, weights = grouped(op.cast_like(grad, n)), op.cast_like(scale, n)
     if by_group:
         scaled = op.Mul(g, op.Unsqueeze(weights, [1]))
     else:
-        scaled = grouped(op.Mul(op.cast_like(grad, n), _over_channels(op, weights, x)))
-    dx = op.reshape_like(_standardised_gradient(op, scaled, n, r, [2]), x)
+        scaled = grouped(op.Mul(op.cast_like(grad, n), over_channels(op, weights, x)))
+    dx = op.reshape_like(standardised_gradient(op, scaled, n, r, [2]), x)
     return [
         op.cast_like(dx, x),
         lambda: op.cast_like(sums(op.Mul(g, n)), scale),
@@ -168,7 +140,7 @@ def lrn(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     return [op.Sub(direct, op.Mul(op.Mul(x, spread), 2 * alpha * beta))]
 
 
-def _standardise(op: Emitter, x: Tensor, axes: list[int], epsilon: float) -> tuple[Tensor, Tensor]:
+def standardise(op: Emitter, x: Tensor, axes: list[int], epsilon: float) -> tuple[Tensor, Tensor]:
     """n = (x - mean)*r and r = (variance + epsilon)^-1/2 over the axes; in float32 where x is narrower."""
     if dtype_of(x) in (10, 16):
         x = op.Cast(x, to=1)
@@ -178,17 +150,24 @@ def _standardise(op: Emitter, x: Tensor, axes: list[int], epsilon: float) -> tup
     return op.Mul(centred, r), r
 
 
-def _standardised_gradient(op: Emitter, grad: Tensor, n: Tensor, r: Tensor, axes: list[int]) -> Tensor:
-    """The gradient of `_standardise`: dx = r*(g - mean(g) - n*mean(g*n))."""
+def standardised_gradient(op: Emitter, grad: Tensor, n: Tensor, r: Tensor, axes: list[int]) -> Tensor:
+    """The gradient of `standardise`: dx = r*(g - mean(g) - n*mean(g*n))."""
     mean = op.reduce("ReduceMean", grad, axes)
     slope = op.reduce("ReduceMean", op.Mul(grad, n), axes)
     return op.Mul(r, op.Sub(op.Sub(grad, mean), op.Mul(n, slope)))
 
 
-def _over_channels(op: Emitter, vector: Tensor, x: Tensor) -> Tensor:
+def statistics_gradient(op: Emitter, x: Tensor, axes: list[int], total: Tensor) -> Tensor:
+    """The gradient of a mean over the axes, of N elements: g/N, for the elements' g in `total`."""
+    count = op.reduce("ReduceProd", op.sizes(x, axes), [0], keepdims=False)
+    return op.expand_like(op.Div(total, op.Cast(count, to=dtype_of(total))), x)
+
+
+def over_channels(op: Emitter, vector: Tensor, x: Tensor) -> Tensor:
     """A vector with one element a channel, shaped to broadcast over x [N, C, ...]."""
     return op.Unsqueeze(vector, list(range(1, rank(x) - 1))) if rank(x) > 2 else vector
 
 
-def _all_but_channels(x: Tensor) -> list[int]:
+def all_but_channels(x: Tensor) -> list[int]:
+    """The axes of x [N, C, ...] without C."""
     return [axis for axis in range(rank(x)) if axis != 1]

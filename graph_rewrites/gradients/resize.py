@@ -5,6 +5,7 @@ The matrix of an axis is what the same Resize makes of an identity; the runtime 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,12 @@ from ..tensors import Tensor, rank, value_of
 
 @gradient_of("Resize")
 def resize(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = g times the transposed interpolation matrix of each resized axis."""
+    """dx = g times the transposed interpolation matrix of each resized axis.
+
+    Raises:
+        OnnxplainError: a gradient of the region of interest or of the scales is asked for, or the node keeps the aspect
+            ratio with sizes that round.
+    """
     x = node.inputs[0]
     roi, scales, sizes = (_given(tensor) for tensor in (*node.inputs[1:], None, None, None)[:3])
     if node.attrs["coordinate_transformation_mode"] != "tf_crop_and_resize":
@@ -39,7 +45,15 @@ def resize(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
             target["sizes"] = op.join([1, 1], op.size(node.outputs[0], axis), op.size(x, axis))
         region = None if roi is None else _region(op, roi, place, len(axes))
         grad = along_axis(op, grad, _interpolation(op, node, axis, region, **target), axis)
-    return [op.declare(grad, x), *[None] * (len(node.inputs) - 1)]
+    # What the nearest neighbour is does not vary with the scale or the region.
+    smooth = node.attrs["mode"] != "nearest"
+    droi = partial(_refuse, node, "roi") if smooth and roi is not None else None
+    dscales = partial(_refuse, node, "scales") if smooth else None
+    return [op.declare(grad, x), droi, dscales, None][: len(node.inputs)]
+
+
+def _refuse(node: Node, what: str) -> Tensor:
+    raise OnnxplainError(f"Resize {node.name!r} has no gradient for its input {what!r}; differentiate its first input")
 
 
 def _given(tensor: Tensor | None) -> Tensor | None:

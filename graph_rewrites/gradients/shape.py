@@ -92,5 +92,6 @@ def depth_to_space(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
 
 @gradient_of("SpaceToDepth")
 def space_to_depth(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
-    """dx = DepthToSpace(g), mode DCR."""
-    return [op.declare(op.DepthToSpace(grad, blocksize=node.attrs["blocksize"], mode="DCR"), node.inputs[0])]
+    """dx = DepthToSpace(g) of the same mode, DCR before opset 28."""
+    mode = node.attrs.get("mode", "DCR")
+    return [op.declare(op.DepthToSpace(grad, blocksize=node.attrs["blocksize"], mode=mode), node.inputs[0])]

@@ -4,7 +4,8 @@ Along a random direction d of one input, with y(t) = <outputs at x + t*d, cotang
 of a smooth y differ by D(h) = h*y'' + O(h^3), so that 2*D(h/2) - D(h) vanishes to O(h^3); at a kink or a jump between
 x - h*d and x + h*d it does not. Only a point where it vanishes is used. The first one tried is the test's own data,
 the next ones lie a little beside it. Whether a test has such a point never depends on its gradient: a test with none
-fails. Elements of the data that are infinite or NaN stay as they are; outputs that are not finite get no cotangent.
+fails. Data that is infinite or NaN is replaced by finite numbers where it makes an output infinite or NaN, and is not
+moved where it does not (masks of -inf). Outputs that are still not finite get no cotangent.
 """
 
 from __future__ import annotations
@@ -62,6 +63,12 @@ def signed_cotangents(base: Arrays, outputs: Iterable[str]) -> Arrays:
 
 def _direction(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(np.isfinite(x), rng.normal(size=x.shape), 0)
+
+
+def made_finite(feeds: Arrays, names: list[str]) -> Arrays:
+    """The data with random numbers in place of infinities and NaN."""
+    rng = np.random.default_rng(4)
+    return feeds | {n: np.where(np.isfinite(feeds[n]), feeds[n], rng.normal(size=feeds[n].shape)) for n in names}
 
 
 def dependent_outputs(values: Values, feeds: Arrays, name: str) -> set[str]:

@@ -12,7 +12,17 @@ from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.verification import as_float64
 from onnxplain.graph_rewrites.vjp import append_vjp
 
-from .differences import TOLERANCE, Arrays, Slope, Values, dependent_outputs, signed_cotangents, slopes, start_points
+from .differences import (
+    TOLERANCE,
+    Arrays,
+    Slope,
+    Values,
+    dependent_outputs,
+    made_finite,
+    signed_cotangents,
+    slopes,
+    start_points,
+)
 from .node_tests import NodeTest
 
 NOT_DIFFERENTIABLE, PASS, REFUSED, FAIL = "not differentiable", "pass", "refused", "fail"
@@ -46,6 +56,9 @@ def judge(test: NodeTest) -> Verdict:
     values = Values(as_float64(test.model, strict=False), test.float_outputs)
     try:
         base = values(feeds)
+        if not all(np.all(np.isfinite(y)) for y in base.values()):
+            feeds = made_finite(feeds, test.float_inputs)
+            base = values(feeds)
         repeated = values(feeds)
     except Exception as error:
         return verdict(FAIL, f"float64 evaluation: {type(error).__name__}: {error}")
@@ -58,6 +71,15 @@ def judge(test: NodeTest) -> Verdict:
     if not wrt:
         return verdict(NOT_DIFFERENTIABLE)
 
+    explained = {}
+    for output, inputs in wrt.items():
+        try:
+            explained[output] = append_vjp(model, output, inputs)
+        except OnnxplainError as error:
+            return verdict(REFUSED, error)
+        except Exception as error:
+            return verdict(FAIL, f"append_vjp: {type(error).__name__}: {error}")
+
     cotangents = signed_cotangents(base, wrt)
     names = [name for name in test.float_inputs if any(name in inputs for inputs in wrt.values())]
     for point in start_points(feeds, names):
@@ -69,13 +91,7 @@ def judge(test: NodeTest) -> Verdict:
     runtime = ""
     for output, inputs in wrt.items():
         try:
-            explained = append_vjp(model, output, inputs)
-        except OnnxplainError as error:
-            return verdict(REFUSED, error)
-        except Exception as error:
-            return verdict(FAIL, f"append_vjp: {type(error).__name__}: {error}")
-        try:
-            grads = _float64_gradients(explained, point, output, inputs, cotangents[output])
+            grads = _float64_gradients(explained[output], point, output, inputs, cotangents[output])
         except Exception as error:
             return verdict(FAIL, f"float64 gradient: {type(error).__name__}: {error}")
         for name in inputs:
@@ -103,9 +119,10 @@ def _difference(grad: np.ndarray, slope: Slope) -> str:
     """How a gradient contradicts a slope, or "" if it does not."""
     if grad.shape != slope.direction.shape:
         return f"shape {grad.shape} is not {slope.direction.shape}"
-    if not np.all(np.isfinite(grad)):
-        return f"{grad.size - int(np.isfinite(grad).sum())} elements of the gradient are not finite"
-    terms = grad * slope.direction
+    moved = slope.direction != 0  # elements of the data that are infinite are not moved, and not judged
+    if not np.all(np.isfinite(grad[moved])):
+        return f"{int(np.sum(~np.isfinite(grad[moved])))} elements of the gradient are not finite"
+    terms = grad[moved] * slope.direction[moved]
     actual = float(np.sum(terms))
     allowed = TOLERANCE * (float(np.sum(np.abs(terms))) + abs(slope.value)) + slope.rounding
     return "" if abs(actual - slope.value) <= allowed else f"{actual:.9g} is not {slope.value:.9g}"

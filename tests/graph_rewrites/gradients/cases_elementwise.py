@@ -55,6 +55,7 @@ CASES = [
     Case("Clip", [X, np.array(-0.5)]),
     Case("Clip", [X, None, np.array(0.5)]),
     Case("Clip", [X, np.array(-0.5), np.array(0.5)]),
+    Case("Clip", [X, np.array(0.5), np.array(-0.5)], note="min above max"),
     Case("Clip", [X, np.array(-0.5), np.array(0.5)], constant=[1, 2], wrt=[0], note="constant bounds"),
     *[Case("Mod", [3 * FAR, y], {"fmod": 1}) for y in (POSITIVE, POSITIVE_ROW, -POSITIVE)],
     # types
@@ -66,6 +67,10 @@ CASES = [
     Case("Dropout", [X, np.array(0.3), np.array(False)], constant=[1, 2], wrt=[0]),
     Case("Dropout", [X, None, np.array(False)], constant=[2]),
     Case("Dropout", [X], opset=22),
+    *[
+        Case("Dropout", [X, np.array(0.3), np.array(True)], {"seed": 3}, outputs=n, no_runtime="it draws other numbers")
+        for n in (1, 2)
+    ],
     # values that do not depend on the input
     *[Case(op, [X[0]], {"seed": 1.0}) for op in ("RandomNormalLike", "RandomUniformLike")],
     Case("Bernoulli", [np.abs(UNIT)], {"seed": 1.0}),

@@ -23,6 +23,19 @@ CASES = [
     Case(
         "BatchNormalization", [IMAGE, *C4, array(4), VARIANCE], {"epsilon": 0.5}, constant=[1, 2, 3, 4], note="constant"
     ),
+    *[
+        Case(
+            "BatchNormalization",
+            [x, *C4, array(4), VARIANCE],
+            {"training_mode": 1, "momentum": 0.75},
+            outputs=3,
+            of=of,
+            wrt=wrt,
+            no_runtime="ONNX Runtime computes the training mode only in its training builds",
+        )
+        for x in (IMAGE, array(3, 4))
+        for of, wrt in enumerate([[0, 1, 2], [0, 3], [0, 4]])
+    ],
     *[Case("InstanceNormalization", [x, *C4]) for x in (IMAGE, array(2, 4, 5), array(2, 4, 1, 2, 3))],
     Case("InstanceNormalization", [IMAGE, *C4], {"epsilon": 0.5}),
     Case("InstanceNormalization", [IMAGE, *C4], {"epsilon": 0.5}, opset=22),
@@ -33,6 +46,10 @@ CASES = [
     Case("LayerNormalization", [IMAGE, array(3, 5), array(5)], {"axis": 1}, note="scale broadcasts"),
     Case("LayerNormalization", [array(2, 6), array(6), array(6)], {"axis": -1}, outputs=3, note="all outputs"),
     Case("LayerNormalization", [array(2, 6), array(2, 6)], {"axis": 0}),
+    *[
+        Case("LayerNormalization", [IMAGE, array(3, 5), array(3, 5)], {"axis": 2}, outputs=3, of=of, wrt=[0])
+        for of in (1, 2)
+    ],
     *[
         Case(
             "GroupNormalization",
