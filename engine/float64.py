@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 from .float64_functions import FUNCTIONS
 from .float64_movement import MOVEMENT
 from .float64_operators import REPLACEMENTS
+from .float64_selection import SELECTION
 
 
 class Float64Session:
@@ -25,7 +26,7 @@ class Float64Session:
         names = tuple(output.name for output in self._model.graph.output) if outputs is None else tuple(outputs)
         if names not in self._evaluators:
             self._evaluators[names] = ReferenceEvaluator(
-                _only(self._model, names), new_ops=[*REPLACEMENTS, *MOVEMENT, *FUNCTIONS]
+                _only(self._model, names), new_ops=[*REPLACEMENTS, *MOVEMENT, *FUNCTIONS, *SELECTION]
             )
         return [np.asarray(value) for value in self._evaluators[names].run(list(names), feeds)]
 

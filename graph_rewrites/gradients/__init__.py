@@ -3,7 +3,9 @@
 from . import activations as activations
 from . import batch_normalization as batch_normalization
 from . import convolution as convolution
+from . import cumulative as cumulative
 from . import dropout as dropout
+from . import einsum as einsum
 from . import elementwise as elementwise
 from . import functions as functions
 from . import indexing as indexing
@@ -13,4 +15,6 @@ from . import padding as padding
 from . import pooling as pooling
 from . import reductions as reductions
 from . import resize as resize
+from . import scatter as scatter
+from . import selection as selection
 from . import shape as shape

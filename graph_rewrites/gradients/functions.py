@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
+import numpy as np
+
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor
@@ -51,16 +53,28 @@ for _op_type, _formula in FORMULAS.items():
     _register(_op_type, _formula)
 
 
-@gradient_of("Floor", "Ceil", "Round", "Sign", "Hardmax")
+@gradient_of("Floor", "Ceil", "Round", "Sign", "Hardmax", "MelWeightMatrix")
 def piecewise_constant(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = 0, at the steps too (as PyTorch)."""
-    return [None]
+    """dx = 0, at the steps too (as PyTorch); MelWeightMatrix rounds the frequencies down to whole bins."""
+    return [None] * len(node.inputs)
 
 
 @gradient_of("EyeLike", "RandomNormalLike", "RandomUniformLike", "Bernoulli")
 def independent(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = 0: only the input's shape counts, or (Bernoulli) a random draw that has no derivative."""
     return [None]
+
+
+@gradient_of("Range")
+def range_(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+    """y_k = start + k*delta: dstart = sum(g), ddelta = sum(g*k); the limit sets the length alone."""
+    start, _, delta = node.inputs
+
+    def ddelta() -> Tensor:
+        steps = op.Range(np.array(0), op.Squeeze(op.size(grad, 0), [0]), np.array(1))
+        return op.reshape_like(op.ReduceSum(op.Mul(grad, op.cast_like(steps, grad)), keepdims=0), delta)
+
+    return [lambda: op.reshape_like(op.ReduceSum(grad, keepdims=0), start), None, ddelta]
 
 
 @gradient_of("OneHot")

@@ -1,4 +1,4 @@
-"""Operators that pick elements of their input, or write into a copy of it.
+"""Operators that pick elements of their input.
 
 Any pure movement of data is y = x.flat[i] with i = the operator applied to the positions of x, so dx scatters g to i
 and adds up. Plain forms are used where they exist.
@@ -13,7 +13,6 @@ import numpy as np
 
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
-from ..errors import OnnxplainError
 from ..tensors import Tensor, rank, value_of
 
 
@@ -107,41 +106,6 @@ def gather_nd(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     if node.attrs["batch_dims"]:
         return [scatter_by_positions(op, node, grad, batch_dims=node.attrs["batch_dims"]), None]
     return [op.declare(op.ScatterND(op.zeros_like(x), indices, grad, reduction="add"), x), None]
-
-
-@gradient_of("ScatterElements")
-def scatter_elements(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """d updates = g where they were written; dx = g, with zeros where x was overwritten (not where it was added to)."""
-    x, indices, updates = node.inputs
-    axis = node.attrs["axis"]
-    return [
-        grad
-        if _adds(node)
-        else lambda: op.declare(op.ScatterElements(grad, indices, op.zeros_like(updates), axis=axis), x),
-        None,
-        lambda: op.declare(op.GatherElements(grad, indices, axis=axis), updates),
-    ]
-
-
-@gradient_of("ScatterND")
-def scatter_nd(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """d updates = g where they were written; dx = g, with zeros where x was overwritten (not where it was added to)."""
-    x, indices, updates = node.inputs
-    return [
-        grad if _adds(node) else lambda: op.declare(op.ScatterND(grad, indices, op.zeros_like(updates)), x),
-        None,
-        lambda: op.declare(op.GatherND(grad, indices), updates),
-    ]
-
-
-def _adds(node: Node) -> bool:
-    """Whether updates are added to x rather than put in its place."""
-    if node.attrs["reduction"] not in ("none", "add"):
-        raise OnnxplainError(
-            f"{node.op_type} {node.name!r} has no gradient rule for reduction {node.attrs['reduction']!r}; choose a "
-            "layer after it, or register a rule with onnxplain.gradient_of"
-        )
-    return bool(node.attrs["reduction"] == "add")
 
 
 @gradient_of("Trilu")

@@ -75,6 +75,14 @@ CASES = [
     *[Case(op, [X[0]], {"seed": 1.0}) for op in ("RandomNormalLike", "RandomUniformLike")],
     Case("Bernoulli", [np.abs(UNIT)], {"seed": 1.0}),
     Case("EyeLike", [X[0]]),
+    Case(
+        "MelWeightMatrix",
+        [np.array(8), np.array(32), np.array(8192), np.array(510.0), np.array(3190.0)],
+        output_rank=2,
+        note="edges off whole bins",
+    ),
+    *[Case("Range", [np.array(v) for v in r], opset=o) for r in ((0.5, 3.0, 0.4), (2.0, -1.1, -0.7)) for o in (17, 27)],
+    Case("Range", [np.array(v) for v in (0.5, 3.0, 0.4)], constant=[1, 2], wrt=[0], note="constant step"),
     *[
         Case("OneHot", [np.array([[1, 0, 2], [3, -1, 1]]), np.array(4), np.array([0.3, 2.0])], {"axis": axis})
         for axis in (-1, 0, 1)

@@ -43,18 +43,6 @@ CASES = [
     Case("GatherND", [X, np.array([[[1]], [[-1]]])]),
     Case("GatherND", [X, rng.integers(0, 4, size=(3, 2, 1))], {"batch_dims": 1}),
     Case("GatherND", [X, rng.integers(-2, 2, size=(3, 4, 2, 1))], {"batch_dims": 2}),
-    *[
-        Case("ScatterElements", [X, np.array([[[4, 0, -3]]]), X[:1, :1, :3]], {"axis": 2, **attrs}, opset=opset)
-        for opset, attrs in [(17, {}), (18, {"reduction": "add"})]
-    ],
-    Case(
-        "ScatterElements", [X, np.array([[[1], [1]]]), X[:1, :2, :1]], {"axis": 0, "reduction": "add"}, note="repeated"
-    ),
-    *[
-        Case("ScatterND", [X, np.array([[2], [0]]), X[:2]], attrs, opset=opset)
-        for opset, attrs in [(17, {}), (18, {"reduction": "add"})]
-    ],
-    Case("ScatterND", [X, np.array([[1, -1], [1, -1]]), X[0, :2]], {"reduction": "add"}, note="repeated"),
     *[Case("Trilu", [SQUARE], {"upper": upper}) for upper in (0, 1)],
     Case("Trilu", [SQUARE, np.array(-1)], {"upper": 1}),
     Case("Trilu", [SQUARE, np.array(2)], {"upper": 0}, constant=[1]),

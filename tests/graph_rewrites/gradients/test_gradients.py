@@ -9,13 +9,18 @@ from onnxplain.graph_rewrites.backward import GRADIENTS
 from . import (
     cases_activations,
     cases_convolution,
+    cases_cumulative,
+    cases_einsum,
     cases_elementwise,
     cases_indexing,
     cases_linear,
+    cases_losses,
     cases_normalisation,
     cases_pooling,
     cases_reductions,
     cases_resize,
+    cases_scatter,
+    cases_selection,
     cases_shape,
 )
 from .harness import Case, assert_gradient, gradients, runtime_gradients, signed_cotangent
@@ -23,13 +28,18 @@ from .harness import Case, assert_gradient, gradients, runtime_gradients, signed
 CASES: list[Case] = [
     *cases_activations.CASES,
     *cases_convolution.CASES,
+    *cases_cumulative.CASES,
+    *cases_einsum.CASES,
     *cases_elementwise.CASES,
     *cases_indexing.CASES,
     *cases_linear.CASES,
+    *cases_losses.CASES,
     *cases_normalisation.CASES,
     *cases_pooling.CASES,
     *cases_reductions.CASES,
     *cases_resize.CASES,
+    *cases_scatter.CASES,
+    *cases_selection.CASES,
     *cases_shape.CASES,
 ]
 

@@ -68,12 +68,36 @@ REDUCTIONS = [
     kink("ReduceProd", [vector(2, 3, 4)], [12, 8, 6]),
     kink("ReduceProd", [vector(2, 0, 4)], [0, 8, 0]),
     kink("ReduceProd", [vector(0, 0, 4)], [0, 0, 0]),
+    kink("CumProd", [vector(2, 0, 3, 0), np.array(0)], [1, 2 + 6, 0, 0], constant=[1], opset=26),
+    kink("CumProd", [vector(0, 3), np.array(0)], [1 + 3, 0], constant=[1], opset=26),
     kink("ReduceL1", [vector(-2, 0, 2)], [-1, 0, 1]),
     kink("ReduceL2", [vector(0, 0)], [0, 0]),
     kink("ReduceL2", [vector(3, -4)], [0.6, -0.8]),
     kink("LpNormalization", [np.zeros((1, 3))], np.zeros((1, 3))),
     kink("LpNormalization", [np.zeros((1, 3))], np.zeros((1, 3)), attrs={"p": 1}),
     kink("MeanVarianceNormalization", [np.ones((1, 1, 2))], np.zeros((1, 1, 2)), attrs={"axes": [2]}),
+]
+
+SELECTION = [
+    # The runtimes return the first of the elements that tie.
+    kink("TopK", [vector(1, 2, 2), np.array([1])], [0, 1, 0], outputs=2, constant=[1]),
+    kink("Unique", [vector(3, 1, 3, 1)], [1, 1, 0, 0]),
+]
+
+PLACES = np.array([0, 0, 1])
+SCATTER = [
+    kink("ScatterElements", [vector(1, 2, 3), PLACES, vector(1, 1, 2)], *expected, opset=18, attrs={"reduction": name})
+    for name, expected in [
+        ("max", ([1 / 3, 0.5, 1], [1 / 3, 1 / 3, 0.5])),
+        ("min", ([1 / 3, 0.5, 1], [1 / 3, 1 / 3, 0.5])),
+    ]
+] + [
+    kink("ScatterElements", [x, PLACES, u], *expected, opset=18, attrs={"reduction": "mul"})
+    for x, u, expected in [
+        (vector(2, 0, 5), vector(3, 0, 7), ([0, 7, 1], [0, 6, 0])),
+        (vector(0, 2, 5), vector(3, 4, 0), ([12, 0, 1], [0, 0, 2])),
+        (vector(0, 0, 5), vector(3, 0, 0), ([0, 0, 1], [0, 0, 0])),
+    ]
 ]
 
 FAR = vector(-1000, -100, 100, 1000)
@@ -99,7 +123,9 @@ EXTREMES = [
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:overflow", "ignore:invalid value")
-@pytest.mark.parametrize(("case", "expected"), [*ELEMENTWISE, *ACTIVATIONS, *REDUCTIONS, *EXTREMES])
+@pytest.mark.parametrize(
+    ("case", "expected"), [*ELEMENTWISE, *ACTIVATIONS, *REDUCTIONS, *SELECTION, *SCATTER, *EXTREMES]
+)
 def test_the_gradient_is_the_documented_one(case: Case, expected: tuple[Any, ...]) -> None:
     cotangent = np.ones(forward(case).shape)
     for results in (gradients(case, cotangent), runtime_gradients(case, cotangent)):

@@ -1,0 +1,28 @@
+"""Selection, which onnx's reference evaluator computes wrongly.
+
+Found with onnx 1.23:
+
+    Unique    sorted=0 indexes the first axis by positions in the flattened input, whatever `axis` is
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from onnx.reference.op_run import OpRun
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+
+class Unique(OpRun):
+    def _run(self, x: Array, axis: int | None = None, sorted: int = 1) -> tuple[Array, ...]:
+        values, first, inverse, counts = np.unique(x, True, True, True, axis=axis)
+        if not sorted:  # in the order of first occurrence
+            order = np.argsort(first)
+            values = np.take(values, order, axis=0 if axis is None else axis)
+            first, counts, inverse = first[order], counts[order], np.argsort(order)[inverse]
+        return values, first, inverse.reshape(-1), counts
+
+
+SELECTION: list[type[OpRun]] = [Unique]

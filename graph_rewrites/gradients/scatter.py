@@ -1,0 +1,111 @@
+"""Operators that write updates into a copy of their input: y = x but for the places that the indices name.
+
+Each rule is written with two functions: `scatter(data, updates, reduction)` is the node's operator on other data, and
+`gather(data)` reads data at the places where the updates go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from ..backward import Gradient, Node, gradient_of
+from ..emit import Emitter
+from ..tensors import Tensor, rank
+
+Scatter: TypeAlias = Callable[[Tensor, Tensor, str], Tensor]
+Gather: TypeAlias = Callable[[Tensor], Tensor]
+
+
+@gradient_of("ScatterElements")
+def scatter_elements(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+    """See `_gradients`."""
+    x, indices, updates = node.inputs
+    axis = node.attrs["axis"]
+
+    def scatter(data: Tensor, values: Tensor, reduction: str) -> Tensor:
+        return op.declare(op.ScatterElements(data, indices, values, axis=axis, reduction=reduction), x)
+
+    def gather(data: Tensor) -> Tensor:
+        return op.declare(op.GatherElements(data, indices, axis=axis), updates)
+
+    return _gradients(op, node, grad, scatter, gather)
+
+
+@gradient_of("ScatterND")
+def scatter_nd(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+    """See `_gradients`."""
+    x, indices, updates = node.inputs
+
+    def scatter(data: Tensor, values: Tensor, reduction: str) -> Tensor:
+        return op.declare(op.ScatterND(data, indices, values, reduction=reduction), x)
+
+    def gather(data: Tensor) -> Tensor:
+        return op.declare(op.GatherND(data, indices), updates)
+
+    return _gradients(op, node, grad, scatter, gather)
+
+
+@gradient_of("TensorScatter")
+def tensor_scatter(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+    """dx = g, with zeros where x was overwritten; d updates = g where they were written.
+
+    Update t of sample n goes to position start_n + t of the axis, modulo its length in mode "circular".
+    """
+    x, updates, start = [*node.inputs, None][:3]
+    axis = node.attrs["axis"] % rank(x)
+
+    def at() -> Tensor:
+        steps = op.Range(np.array(0), op.Squeeze(op.size(updates, axis), [0]), np.array(1))
+        if start is not None:
+            steps = op.Add(op.Unsqueeze(start, [1]), steps)  # [N, T]
+        if node.attrs["mode"] == "circular":
+            steps = op.Mod(steps, op.size(x, axis))
+        shape = op.join([-1], [1] * (axis - 1), op.size(updates, axis), [1] * (rank(x) - axis - 1))
+        return op.Expand(op.Reshape(steps, shape), op.shape(updates))
+
+    return [
+        lambda: op.declare(op.ScatterElements(grad, at(), op.zeros_like(updates), axis=axis), x),
+        lambda: op.declare(op.GatherElements(grad, at(), axis=axis), updates),
+        None,
+    ][: len(node.inputs)]
+
+
+def _gradients(op: Emitter, node: Node, grad: Tensor, scatter: Scatter, gather: Gather) -> list[Gradient]:
+    """The gradients of x, indices and updates u.
+
+    Without a reduction du = g where u was written, dx = g with zeros there. (Where an index occurs twice, the
+    specification leaves open which update stays; like PyTorch's, the gradient goes to both.)
+
+    add: dx = g, du = g where u was added.
+    mul: dx and du are g times the product of the other factors, right with any number of zeros: with zeros taken as
+        ones the product is p, and the others' is p/x or p/u unless a zero is among them.
+    max, min: g goes to the extremum; x and updates that tie share it evenly (as `torch.scatter_reduce`).
+    """
+    x, _, updates = node.inputs
+    reduction = node.attrs["reduction"]
+    if reduction == "none":
+        return [lambda: scatter(grad, op.zeros_like(updates), "none"), None, lambda: gather(grad)]
+    if reduction == "add":
+        return [grad, None, lambda: gather(grad)]
+    if reduction == "mul":
+        zero_x, zero_u = (op.cast_like(op.is_zero(tensor), grad) for tensor in (x, updates))
+        filled_x, filled_u = op.Add(x, zero_x), op.Add(updates, zero_u)
+        zeros = scatter(zero_x, zero_u, "add")
+        product = op.Mul(grad, scatter(filled_x, filled_u, "mul"))
+
+        def times_others(product: Tensor, filled: Tensor, zeros: Tensor, zero: Tensor) -> Tensor:
+            return op.Mul(op.Div(product, filled), op.cast_like(op.is_zero(op.Sub(zeros, zero)), grad))
+
+        return [
+            lambda: times_others(product, filled_x, zeros, zero_x),
+            None,
+            lambda: times_others(gather(product), filled_u, gather(zeros), zero_u),
+        ]
+    (y,) = node.outputs
+    reaches = op.GreaterOrEqual if reduction == "max" else op.LessOrEqual
+    mask_x, mask_u = op.cast_like(reaches(x, y), grad), op.cast_like(reaches(updates, gather(y)), grad)
+    share = op.Div(grad, scatter(mask_x, mask_u, "add"))
+    return [lambda: op.Mul(share, mask_x), None, lambda: op.Mul(gather(share), mask_u)]
