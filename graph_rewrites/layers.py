@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
-from .axes import CHANNELS_LAST, CONVOLUTIONS, POINTWISE, POOLS, SPATIAL, channel_axis, has_spatial_extent
+from .axes import CHANNELS_LAST, CONVOLUTIONS, POINTWISE, POOLS, PRODUCTS, SPATIAL, channel_axis, has_spatial_extent
 from .backward import reach, sources, tensors_between
 from .errors import OnnxplainError, UsageError, closest
 from .grid import MAX_EXTRA_TOKENS, fills_a_grid, image_input
@@ -15,6 +15,7 @@ from .model_file import Model
 from .tensors import Tensor, value_of
 
 ALL = "all"
+WEIGHTED = CONVOLUTIONS | PRODUCTS
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
     """The layers on the path to the tensor `score`, in graph order.
 
     Of tokens, the layers at which the score depends on all of them. The default is the last convolutional layer after
-    its activation, as in Grad-CAM (Selvaraju et al. 2017, section 3), in transformers the last one of tokens.
+    its activation, as in Grad-CAM (Selvaraju et al. 2017, section 3), in transformers the last one of tokens; of a
+    model that makes maps of its own, as for segmentation, the last layer that weights still follow.
     """
     nodes = model.graph.nodes
     path = tensors_between(nodes, [tensor.name for tensor in model.inputs], [score])
@@ -57,7 +59,8 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
         elif out.name in whole and _is_block(node, path) and has_spatial_extent(out) and _is_over_image(model, out):
             blocks.append(node)
     found = {node.outputs[0].name: node for node in (*ends, *blocks)}
-    default = _default(nodes, ends, blocks)
+    maps = _made_of_maps(model, path)
+    default = _default(nodes, [node for node in ends if node.outputs[0].name not in maps] or ends, blocks)
     return [
         Layer(name, found[name].op, tuple(map(_told, tensor.shape)), found[name] is default)
         for name, tensor in ((n.outputs[0].name, n.outputs[0]) for n in nodes if n.outputs)
@@ -72,6 +75,15 @@ def _default(nodes: Sequence[gs.Node], ends: Sequence[gs.Node], blocks: Sequence
     after = reach(nodes, {last.outputs[0].name}) if last is not None else None
     later = [node for node in blocks if after is None or node.outputs[0].name in after]
     return later[-1] if later else last
+
+
+def _made_of_maps(model: Model, path: set[str]) -> set[str]:
+    """The tensors that lead to an output with spatial axes, and on the path to no further layer with weights."""
+    nodes = model.graph.nodes
+    outputs = [tensor.name for tensor in model.graph.outputs if has_spatial_extent(tensor)]
+    weighted = [node for node in nodes if node.op in WEIGHTED]
+    followed = sources(nodes, [t.name for n in weighted if n.outputs[0].name in path for t in n.inputs])
+    return sources([node for node in nodes if node.op not in WEIGHTED], outputs) - followed
 
 
 def _seen_whole(nodes: Sequence[gs.Node], path: set[str], score: str) -> set[str]:

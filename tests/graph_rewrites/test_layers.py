@@ -232,3 +232,34 @@ def test_a_large_constant_beside_the_layer_does_not_mislead_the_channel_axis() -
     x = net.add("ReduceMean", x, axes=[1, 2], keepdims=0)
     net.output(net.add("MatMul", x, net.random(300, 5), out="logits"), ["N", 5])
     assert channel_axis(read(net.model()).graph.tensors()["layer"]) == 3
+
+
+def segmentation(upsampled: bool, squash: bool) -> onnx.ModelProto:
+    net = Net()
+    x = net.add("Relu", net.conv(net.input("image", ["N", 3, 8, 8]), 3, 4), out="features")
+    x = net.conv(x, 4, 3, size=1)
+    if upsampled:
+        x = net.add("Resize", x, "", net.const([1.0, 1, 2, 2]), mode="linear")
+    x = net.add("Softmax", x, axis=1) if squash else x
+    net.output(net.add("Identity", x, out="classes"), ["N", 3, None, None])
+    return net.model()
+
+
+@pytest.mark.parametrize("upsampled", [False, True])
+@pytest.mark.parametrize("squash", [False, True])
+@pytest.mark.parametrize("score", ["predicted(classes)", "masked(classes)", "classes[:, :, 2, 2]"])
+def test_of_segmentation_the_layer_before_the_class_maps_is_the_default(
+    score: str, squash: bool, upsampled: bool
+) -> None:
+    found = layers(segmentation(upsampled, squash), score=score)
+    assert [layer.name for layer in found if layer.is_default] == ["features"]
+    assert len(found) >= 2
+
+
+def test_maps_that_are_averaged_to_class_scores_stay_the_default() -> None:
+    """As of SqueezeNet: a convolution to classes, then global pooling; the model gives no maps."""
+    net = Net()
+    x = net.add("Relu", net.conv(net.input("image", ["N", 3, 8, 8]), 3, 4))
+    x = net.add("Relu", net.conv(x, 4, 3, size=1), out="class_maps")
+    net.output(net.add("Flatten", net.add("GlobalAveragePool", x), out="logits"), ["N", 3])
+    assert [layer.name for layer in layers(net.model()) if layer.is_default] == ["class_maps"]
