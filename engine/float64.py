@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from .float64_control_flow import CONTROL_FLOW
 from .float64_functions import FUNCTIONS
 from .float64_movement import MOVEMENT
 from .float64_operators import REPLACEMENTS
@@ -26,7 +27,8 @@ class Float64Session:
         names = tuple(output.name for output in self._model.graph.output) if outputs is None else tuple(outputs)
         if names not in self._evaluators:
             self._evaluators[names] = ReferenceEvaluator(
-                _only(self._model, names), new_ops=[*REPLACEMENTS, *MOVEMENT, *FUNCTIONS, *SELECTION]
+                _only(self._model, names),
+                new_ops=[*REPLACEMENTS, *MOVEMENT, *FUNCTIONS, *CONTROL_FLOW, *SELECTION],
             )
         return [np.asarray(value) for value in self._evaluators[names].run(list(names), feeds)]
 
@@ -37,11 +39,19 @@ def _only(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
     for node in reversed(model.graph.node):
         if needed & set(node.output):
             nodes.append(node)
-            needed.update(node.input)
-            needed.update(name for a in node.attribute for inner in a.g.node for name in inner.input)
+            needed.update(_reads(node))
     part = onnx.ModelProto()
     part.CopyFrom(model)
     del part.graph.node[:], part.graph.output[:]
     part.graph.node.extend(nodes[::-1])
     part.graph.output.extend(output for output in model.graph.output if output.name in outputs)
     return part
+
+
+def _reads(node: onnx.NodeProto) -> Iterator[str]:
+    """The names that a node and the nodes of its subgraphs read."""
+    yield from node.input
+    for attribute in node.attribute:
+        yield from (output.name for output in attribute.g.output)
+        for inner in attribute.g.node:
+            yield from _reads(inner)

@@ -1,7 +1,9 @@
 """Gradient rules, one file per operator family; importing the package registers them all."""
 
+from .. import contrib as contrib
 from . import activations as activations
 from . import batch_normalization as batch_normalization
+from . import control_flow as control_flow
 from . import convolution as convolution
 from . import cumulative as cumulative
 from . import dropout as dropout

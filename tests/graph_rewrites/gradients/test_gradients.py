@@ -63,7 +63,8 @@ def test_onnx_runtime_computes_the_same_gradient(case: Case) -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    assert set(GRADIENTS) - {f"{c.domain}::{c.op}" if c.domain else c.op for c in CASES} == set()
+    cases = {f"{c.domain}::{c.op}" if c.domain else c.op for c in CASES}
+    assert set(GRADIENTS) - cases == {"If", "Loop", "Scan"}  # these are in test_control_flow.py
 
 
 @pytest.mark.parametrize("case", CASES[:3], ids=lambda case: case.name)
