@@ -128,7 +128,6 @@ def test_a_mask_is_given_as_a_picture(folder: Path) -> None:
         (["--score", "max(probabilities[:, 9])"], 2, ["out of range"]),
         (["--score", "median(probabilities)"], 2, ["median"]),
         (["--score", "none.onnx"], 1, ["none.onnx", "no such file"]),
-        (["--method", "eigen-cam", "--rules", "guided"], 1, ["guided", "change nothing"]),
     ],
 )
 def test_bad_input_is_one_line(folder: Path, arguments: list[str], code: int, words: list[str]) -> None:
