@@ -12,10 +12,14 @@ from .tensors import Tensor, value_of
 
 Shape: TypeAlias = Sequence[int | str | None]
 
-CONVOLUTIONS = {"Conv", "ConvTranspose"}
-POOLS = {"MaxPool", "AveragePool", "LpPool"}
+NHWC = {"NhwcConv", "NhwcFusedConv", "NhwcMaxPool"}  # convolutions and a pooling with the channels last
+CONVOLUTIONS = {
+    *("Conv", "ConvTranspose", "QLinearConv", "ConvInteger", "FusedConv", "ConvTransposeWithDynamicPads"),
+    *("NhwcConv", "NhwcFusedConv"),
+}
+POOLS = {"MaxPool", "AveragePool", "LpPool", "QLinearAveragePool", "NhwcMaxPool"}
 # Operators that take or make the channels as axis 1, or as the last one.
-CHANNELS_FIRST = CONVOLUTIONS | POOLS | {"InstanceNormalization", "GroupNormalization"}
+CHANNELS_FIRST = (CONVOLUTIONS | POOLS | {"InstanceNormalization", "GroupNormalization"}) - NHWC
 CHANNELS_LAST = {
     *("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization", "SkipLayerNormalization"),
     "SkipSimplifiedLayerNormalization",
@@ -26,12 +30,19 @@ POINTWISE = {
     *("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN", "Dropout", "Identity", "Cast"),
     *("Relu", "LeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Swish"),
     *("Mish", "Gelu", "Erf", "Tanh", "Softplus", "Softsign", "ThresholdedRelu", "Add", "Sub", "Mul", "Div", "Max"),
-    *("Min", "Where", "Pow", "Sqrt", "Exp", "Neg", "Abs", "Sum"),
+    *("Min", "Where", "Pow", "Sqrt", "Exp", "Neg", "Abs", "Sum", "BiasGelu", "FastGelu", "QuickGelu"),
+    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearAdd", "QLinearMul", "QLinearSigmoid"),
+    *("QLinearLeakyRelu", "QLinearWhere"),
 }
-SPATIAL = CONVOLUTIONS | POOLS | POINTWISE | {"Concat", "Resize", "Upsample", "Pad", "Transpose", "Slice"}
+SPATIAL = CONVOLUTIONS | POOLS | POINTWISE | {"Concat", "QLinearConcat", "Resize", "Upsample", "Pad", "Transpose"}
+SPATIAL |= {"Slice"}
 RESHAPES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}
 # Operators that leave each axis what it is, or move or merge it in a way that can be followed.
-FOLLOWED = POINTWISE | RESHAPES | {"Concat", "Pad", "Resize", "Upsample", "Transpose", "Slice", "Split", "Gather"}
+FOLLOWED = (
+    POINTWISE
+    | RESHAPES
+    | {"Concat", "QLinearConcat", "Pad", "Resize", "Upsample", "Transpose", "Slice", "Split", "Gather"}
+)
 FOLLOWED |= {"SpaceToDepth", "DepthToSpace"}
 
 
@@ -62,10 +73,11 @@ def channel_axis(tensor: Tensor) -> int:
     leaf, product = None, None
     for current, axes in traced(tensor, FOLLOWED | CHANNELS_LAST):
         if not current.inputs:
-            leaf = leaf or (current, axes)
+            leaf = leaf or ((current, axes) if len(axes) > 2 else None)
             continue
         node = current.inputs[0]
-        found = axes[1] if node.op in CHANNELS_FIRST else axes[-1] if _normalises_last(node) else None
+        last = node.op in NHWC or _normalises_last(node)
+        found = axes[1] if node.op in CHANNELS_FIRST else axes[-1] if last else None
         if found is not None:
             return found
         if node.op in PRODUCTS and product is None:
@@ -171,9 +183,9 @@ def _input_channel_axis(tensor: Tensor) -> int:
     for tensor, axes in waiting:
         for node in tensor.outputs:
             if node.op in CONVOLUTIONS | POOLS:
-                return axes[1]
+                return axes[-1] if node.op in NHWC else axes[1]
             out = node.outputs[0]
-            followed = SPATIAL | {"DequantizeLinear", "QuantizeLinear", "Gather"}
+            followed = SPATIAL | {"Gather"}
             if node.op not in followed or len(out.shape or ()) != len(axes) or out.name in seen:
                 continue
             seen.add(out.name)

@@ -25,7 +25,8 @@ from .node import Node as Node
 from .node import key_of as key_of
 from .node import used_tensors as used_tensors
 from .node import view
-from .tensors import Tensor, is_float
+from .quantised import as_reals, carries_gradient
+from .tensors import Tensor
 
 Gradient: TypeAlias = Any  # a Tensor, None, or a function that returns a Tensor
 Rule: TypeAlias = Callable[..., Sequence[Gradient]]
@@ -100,7 +101,7 @@ def sweep(
             flowing.pop()
         node = view(source, op.model.opset, path, rules)
         with op.scope(f"gradient/{source.name or source.outputs[0].name}"):
-            gradients = rules.gradients(op, node, flowing)
+            gradients = rules.gradients(op, as_reals(op, node), flowing)
             for tensor, grad in zip([*node.inputs, *node.captured], gradients, strict=True):
                 if tensor is None or grad is None or tensor.name not in path:
                     continue
@@ -115,7 +116,7 @@ def tensors_between(
 ) -> set[str]:
     """Names of the tensors on a path from `start` to `end`, both included where they are connected.
 
-    By default a path is one that gradients can take, through float tensors alone.
+    By default a path is one that gradients can take, through float and quantised tensors.
     """
     reached = reach(nodes, start, floats_only)
     return sources(nodes, reached & set(end), reached)
@@ -131,11 +132,12 @@ def sources(nodes: Sequence[gs.Node], end: Iterable[str], within: set[str] | Non
 
 
 def reach(nodes: Sequence[gs.Node], start: Iterable[str], floats_only: bool = False) -> set[str]:
-    """Names of the tensors that depend on `start`, and `start` itself; if asked, through float tensors alone."""
+    """Names of the tensors that depend on `start`, and `start` itself; if asked, only as gradients can come back."""
     reached = set(start)
     for node in nodes:
         if any(tensor.name in reached for tensor in used_tensors(node)):
-            reached.update(t.name for t in node.outputs if t.name and (is_float(t) or not floats_only))
+            outputs = [t for t in node.outputs if not floats_only or carries_gradient(node, t, reached)]
+            reached.update(t.name for t in outputs if t.name)
     return reached
 
 

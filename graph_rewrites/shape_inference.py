@@ -9,8 +9,8 @@ import onnx
 from onnx import numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-# Operators whose output has the type and shape of their first input, and that onnx 1.23 infers nothing for.
-SHAPED_LIKE_INPUT = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
+from .stand_ins import STANDARD, stand_ins
+
 POOLS = {"MaxPool", "AveragePool", "LpPool"}
 # What exporters compute shapes, axes and pads with; onnx's propagation of values knows only some of it.
 SHAPE_ARITHMETIC = {
@@ -24,16 +24,17 @@ INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
 def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model with types and shapes inferred; nodes stay as they are.
 
-    Inference runs on a stand-in in which some nodes are replaced: normalisations for which onnx has no rule, by an
-    Identity; arithmetic on constant integers, by its results; pooling in ceil mode whose last window would start past
+    Inference runs on a stand-in in which some nodes are replaced: those for which onnx has no rule, by `stand_ins`;
+    arithmetic on constant integers, by its results; pooling in ceil mode whose last window would start past
     the input, by one with larger windows. The specification drops such a window ("sliding windows that would start in
     the right padded region are ignored"), and so does ONNX Runtime; onnx's inference counts it.
     """
     stand_in = onnx.ModelProto()
     stand_in.CopyFrom(proto)
-    for node in stand_in.graph.node:
-        if node.op_type in SHAPED_LIKE_INPUT and not node.domain:
-            node.CopyFrom(onnx.helper.make_node("Identity", node.input[:1], node.output))
+    opset = max((o.version for o in proto.opset_import if o.domain in STANDARD), default=1)
+    replaced = [inner for node in proto.graph.node for inner in stand_ins(node, opset)]
+    del stand_in.graph.node[:]
+    stand_in.graph.node.extend(replaced)
     _fold_integers(stand_in)
     inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
     corrected: set[int] = set()
@@ -48,6 +49,10 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
         inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
     del inferred.graph.node[:]
     inferred.graph.node.extend(proto.graph.node)
+    own = {name for node in proto.graph.node for name in node.output}
+    known = [value for value in inferred.graph.value_info if value.name in own]
+    del inferred.graph.value_info[:]
+    inferred.graph.value_info.extend(known)
     return inferred
 
 

@@ -15,6 +15,7 @@ from . import linear as linear
 from . import normalisation as normalisation
 from . import padding as padding
 from . import pooling as pooling
+from . import quantisation as quantisation
 from . import reductions as reductions
 from . import resize as resize
 from . import scatter as scatter

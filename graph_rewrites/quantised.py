@@ -1,0 +1,129 @@
+"""Quantised tensors on the way of a gradient.
+
+The integers q of a quantised tensor stand for the reals (q - zero point) * scale. They are differentiated as if they
+were reals themselves: the gradient of a quantised tensor is a float tensor of its shape. So a quantiser is
+differentiated as its unrounded form is (the straight-through estimator: Bengio et al. 2013, arXiv:1308.3432, section
+4), and every other operator by its ordinary rule. Forward values are never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import ml_dtypes
+import numpy as np
+import onnx
+import onnx_graphsurgeon as gs
+
+from .emit import Emitter
+from .node import Node, key_of
+from .tensors import Tensor, dtype_of, is_float, rank
+
+# Operators that make a quantised tensor, their first output, of float or of quantised ones.
+QUANTISED_OUTPUT = {
+    *("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"),
+    *("com.microsoft::QuantizeLinear", "com.microsoft::QLinearAdd", "com.microsoft::QLinearMul"),
+    *("com.microsoft::QLinearSigmoid", "com.microsoft::QLinearLeakyRelu", "com.microsoft::QLinearConv"),
+    *("com.microsoft::QLinearAveragePool", "com.microsoft::QLinearGlobalAveragePool", "com.microsoft::QLinearConcat"),
+    *("com.microsoft::QLinearReduceMean", "com.microsoft::QLinearSoftmax", "com.microsoft::QLinearWhere"),
+    *("com.microsoft::QGemm",),
+}
+# Where in these operators' inputs the scale and the zero point of the output stand.
+OUTPUT_QUANTISATION = {
+    **{"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "com.microsoft::QuantizeLinear": 1},
+    **{"com.microsoft::QLinearAdd": 6, "com.microsoft::QLinearMul": 6, "com.microsoft::QLinearSigmoid": 3},
+    **{"com.microsoft::QLinearLeakyRelu": 3, "com.microsoft::QLinearAveragePool": 3, "com.microsoft::QLinearConv": 6},
+    **{"com.microsoft::QLinearGlobalAveragePool": 3, "com.microsoft::QLinearConcat": 0},
+    **{"com.microsoft::QLinearReduceMean": 3, "com.microsoft::QLinearSoftmax": 3, "com.microsoft::QLinearWhere": 7},
+    **{"com.microsoft::QGemm": 7},
+}
+# Operators whose output has the quantisation of their first input.
+MOVEMENTS = {
+    *("MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Split", "Pad"),
+    *("Resize", "Upsample", "Identity", "DepthToSpace", "SpaceToDepth", "Expand", "Tile", "Relu", "Clip"),
+    *("com.microsoft::NhwcMaxPool",),
+}
+
+
+def carries_gradient(node: gs.Node, output: Tensor, reached: Collection[str]) -> bool:
+    """Whether a gradient can come back through an output of a node that depends on the tensors `reached`.
+
+    Float tensors carry gradients, and quantised ones: what quantisers make, and what is made of that in the same type.
+    """
+    if is_float(output):
+        return True
+    if key_of(node) in QUANTISED_OUTPUT:
+        return output is node.outputs[0]
+    if dtype_of(output) in (onnx.TensorProto.INT64, onnx.TensorProto.BOOL):
+        return False  # indices, sizes and masks
+    return any(t.name in reached and dtype_of(t) == dtype_of(output) for t in node.inputs)
+
+
+def as_reals(op: Emitter, node: Node) -> Node:
+    """The node with its quantised inputs on the path as float tensors of the same values, for rules to compute with."""
+    quantised = {t.name: t for t in node.inputs if t is not None and t.name in node.path and not is_float(t)}
+    if not quantised:
+        return node
+    reals = {name: op.Cast(tensor, to=onnx.TensorProto.FLOAT) for name, tensor in quantised.items()}
+    return replace(
+        node,
+        inputs=[t if t is None else reals.get(t.name, t) for t in node.inputs],
+        path=node.path | {tensor.name for tensor in reals.values()},
+    )
+
+
+def quantisation_of(tensor: Tensor) -> tuple[Tensor, Tensor | None] | None:
+    """The scale and zero point of a quantised tensor, by the node that made it; None where that does not tell."""
+    while tensor.inputs:
+        node = tensor.inputs[0]
+        key = key_of(node)
+        if key in OUTPUT_QUANTISATION:
+            scale, zero = [*node.inputs[OUTPUT_QUANTISATION[key] :], gs.Variable.empty()][:2]
+            return (scale, zero if zero.name else None) if scale.name else None
+        if key not in MOVEMENTS:
+            return None
+        tensor = node.inputs[0]
+    return None
+
+
+def limits(elem_type: int) -> tuple[float, float]:
+    """The least and the greatest value of a type that tensors are quantised to."""
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(elem_type)
+    if "float" in np.dtype(dtype).name:
+        return float(ml_dtypes.finfo(dtype).min), float(ml_dtypes.finfo(dtype).max)
+    return ml_dtypes.iinfo(dtype).min, ml_dtypes.iinfo(dtype).max
+
+
+def quantised(
+    op: Emitter, x: Tensor, scale: Tensor, zero: Tensor | None, elem_type: int, axis: int = 1, block: int = 0
+) -> Tensor:
+    """The unrounded form of q = saturate(round(x / scale) + zero point): its derivative is the straight-through one.
+
+    What rounds to a representable value lies inside (as PyTorch's fake_quantize), so the range reaches half a step
+    further than the representable values.
+    """
+    steps = op.Div(x, along(op, op.cast_like(scale, x), x, axis, block))
+    if zero is not None:
+        steps = op.Add(steps, along(op, op.cast_like(zero, x), x, axis, block))
+    low, high = limits(elem_type)
+    return op.Clip(steps, op.tensor(low - 0.5, x), op.tensor(high + 0.5, x))
+
+
+def dequantised(op: Emitter, q: Tensor, scale: Tensor, zero: Tensor | None, axis: int = 1, block: int = 0) -> Tensor:
+    """The reals (q - zero point) * scale, in the scale's type."""
+    q = op.cast_like(q, scale)
+    if zero is not None:
+        q = op.Sub(q, along(op, op.cast_like(zero, scale), q, axis, block))
+    return op.Mul(q, along(op, scale, q, axis, block))
+
+
+def along(op: Emitter, vector: Tensor, x: Tensor, axis: int, block: int = 0) -> Tensor:
+    """A scale or zero point, shaped to broadcast over x: one for all, one per index of an axis, or one per block."""
+    if block:
+        positions = op.Range(np.array(0), op.Squeeze(op.size(x, axis), [0]), np.array(1))
+        return op.Gather(vector, op.Div(positions, block), axis=axis)
+    if rank(vector) != 1 or vector.shape[0] == 1:
+        return vector
+    trailing = range(1, rank(x) - axis % rank(x))
+    return op.Unsqueeze(vector, list(trailing)) if trailing else vector
