@@ -203,8 +203,9 @@ class Emitter:
         return self.constant(np.concatenate(values))
 
     def reshape_like(self, tensor: Tensor, like: Tensor) -> Tensor:
-        """`tensor` with the shape of `like`, which it must have room for."""
-        return self.declare(self.emit("Reshape", tensor, self.shape(like)), like)
+        """`tensor` with the shape of `like`, which it must have room for; a size of 0 is one (no boxes were found)."""
+        allowzero = None if is_static(like) and 0 not in like.shape else 1
+        return self.declare(self.emit("Reshape", tensor, self.shape(like), allowzero=allowzero), like)
 
     def expand_like(self, tensor: Tensor, like: Tensor) -> Tensor:
         """`tensor` broadcast to the shape of `like`."""

@@ -6,10 +6,13 @@ from . import batch_normalization as batch_normalization
 from . import control_flow as control_flow
 from . import convolution as convolution
 from . import cumulative as cumulative
+from . import deform_conv as deform_conv
+from . import determinant as determinant
 from . import dropout as dropout
 from . import einsum as einsum
 from . import elementwise as elementwise
 from . import functions as functions
+from . import grid_sample as grid_sample
 from . import indexing as indexing
 from . import linear as linear
 from . import normalisation as normalisation
@@ -17,7 +20,10 @@ from . import padding as padding
 from . import pooling as pooling
 from . import quantisation as quantisation
 from . import reductions as reductions
+from . import regions as regions
 from . import resize as resize
 from . import scatter as scatter
 from . import selection as selection
 from . import shape as shape
+from . import spectral as spectral
+from . import unpooling as unpooling
