@@ -1,8 +1,9 @@
-"""Selection, which onnx's reference evaluator computes wrongly.
+"""Selection, and optionals, which onnx's reference evaluator computes wrongly.
 
 Found with onnx 1.23:
 
-    Unique    sorted=0 indexes the first axis by positions in the flattened input, whatever `axis` is
+    Unique                          sorted=0 indexes the first axis by positions in the flattened input
+    Optional, OptionalGetElement    a list around the value that is never taken off again
 """
 
 from __future__ import annotations
@@ -25,4 +26,14 @@ class Unique(OpRun):
         return values, first, inverse.reshape(-1), counts
 
 
-SELECTION: list[type[OpRun]] = [Unique]
+class Optional(OpRun):
+    def _run(self, x: Any = None, type: Any = None) -> tuple[Any]:
+        return (x,)
+
+
+class OptionalGetElement(OpRun):
+    def _run(self, x: Any) -> tuple[Any]:
+        return (x,)
+
+
+SELECTION: list[type[OpRun]] = [Unique, Optional, OptionalGetElement]

@@ -12,6 +12,13 @@ import onnx_graphsurgeon as gs
 
 from .tensors import Tensor, schema
 
+# Operators that take a tensor out of a sequence or an optional, and those that make such or pass it on.
+TAKE_TENSORS = {"SequenceAt", "ConcatFromSequence", "OptionalGetElement"}
+HOLD_TENSORS = {
+    *("SequenceConstruct", "SequenceInsert", "SequenceErase", "SplitToSequence"),
+    *("Optional", "OptionalGetElement", "Identity"),
+}
+
 
 @dataclass(frozen=True)
 class Node:
@@ -60,11 +67,22 @@ def subgraphs(node: gs.Node) -> Iterator[gs.Graph]:
 
 
 def captured_tensors(node: gs.Node) -> Iterator[Tensor]:
-    """The outer tensors that the node's subgraphs read, as often as they do."""
+    """The outer tensors that the node's subgraphs read, as often as they do, and those in a sequence that it reads."""
+    yield from held_tensors(node)
     for graph in subgraphs(node):
         inner = {t.name for n in graph.nodes for t in n.outputs} | {t.name for t in graph.inputs} | {""}
         used = [t for n in graph.nodes for t in used_tensors(n)] + list(graph.outputs)
         yield from (tensor for tensor in used if tensor.name not in inner)
+
+
+def held_tensors(node: gs.Node) -> Iterator[Tensor]:
+    """What the nodes read that put tensors into the sequence or optional from which this node takes one."""
+    makers = [maker for tensor in node.inputs[:1] for maker in tensor.inputs] if node.op in TAKE_TENSORS else []
+    while makers:
+        maker = makers.pop()
+        if maker.op in HOLD_TENSORS:
+            yield from maker.inputs
+            makers.extend(maker.inputs[0].inputs if maker.op not in ("SequenceConstruct", "SplitToSequence") else [])
 
 
 def used_tensors(node: gs.Node) -> Iterator[Tensor]:

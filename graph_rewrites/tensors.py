@@ -18,8 +18,8 @@ FLOAT_TYPES = frozenset(getattr(onnx.TensorProto, name) for name in ("FLOAT", "F
 
 
 def dtype_of(tensor: Tensor) -> int:
-    """The tensor's ONNX element type (`onnx.TensorProto.FLOAT`, ...); 0 where it is unknown."""
-    return _element_type(tensor.dtype) if tensor.dtype is not None else 0
+    """The tensor's ONNX element type (`onnx.TensorProto.FLOAT`, ...); 0 where it is unknown, and for an optional."""
+    return 0 if tensor.dtype is None or isinstance(tensor.dtype, onnx.TypeProto) else _element_type(tensor.dtype)
 
 
 @cache

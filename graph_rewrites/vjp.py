@@ -35,9 +35,15 @@ def append_vjp(model: ModelSource, output: str, wrt: str | Sequence[str], rules:
     wrt = [wrt] if isinstance(wrt, str) else list(dict.fromkeys(wrt))
     work = read(model)
     tensors = work.graph.tensors() | {tensor.name: tensor for tensor in work.graph.inputs}
+    graph = work.proto.graph
+    kinds = {value.name: value.type.WhichOneof("value") for value in (*graph.input, *graph.value_info, *graph.output)}
     for name in (output, *wrt):
         if name not in tensors:
             raise UsageError(f"{work.name}: no tensor {name!r}; {closest(name, tensors)}")
+        if kinds.get(name, "tensor_type") != "tensor_type":
+            raise UsageError(
+                f"{work.name}: {name!r} holds tensors and is none, so it has no gradient; choose one of them"
+            )
         if not is_float(tensors[name]):
             raise UsageError(f"{work.name}: tensor {name!r} holds no floats, so it has no gradient; choose another")
     forward = list(work.graph.nodes)

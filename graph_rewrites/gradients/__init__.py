@@ -24,6 +24,7 @@ from . import regions as regions
 from . import resize as resize
 from . import scatter as scatter
 from . import selection as selection
+from . import sequences as sequences
 from . import shape as shape
 from . import spectral as spectral
 from . import unpooling as unpooling
