@@ -263,7 +263,9 @@ def _normalise(proto: onnx.ModelProto) -> onnx.ModelProto:
     for imported in proto.opset_import:
         if imported.domain == "ai.onnx":  # the default domain's other name
             imported.domain = ""
-    opset = max((imported.version for imported in proto.opset_import if not imported.domain), default=1)
+    if all(imported.domain for imported in proto.opset_import):  # a model of other domains' operators alone
+        proto.opset_import.add(version=MIN_OPSET)
+    opset = max(imported.version for imported in proto.opset_import if not imported.domain)
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     proto.ir_version = max(proto.ir_version, MIN_IR_VERSION)
     if opset < MIN_OPSET:

@@ -3,6 +3,7 @@
 from .. import contrib as contrib
 from . import activations as activations
 from . import batch_normalization as batch_normalization
+from . import classical as classical
 from . import control_flow as control_flow
 from . import convolution as convolution
 from . import cumulative as cumulative
@@ -27,4 +28,5 @@ from . import selection as selection
 from . import sequences as sequences
 from . import shape as shape
 from . import spectral as spectral
+from . import training as training
 from . import unpooling as unpooling

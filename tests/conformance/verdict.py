@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from onnxplain.graph_rewrites.verification import as_float64
 from onnxplain.graph_rewrites.vjp import append_vjp
 
 from .differences import (
+    STEPS,
     TOLERANCE,
     Arrays,
     Slope,
@@ -82,8 +84,8 @@ def judge(test: NodeTest) -> Verdict:
 
     cotangents = signed_cotangents(base, wrt)
     names = [name for name in test.float_inputs if any(name in inputs for inputs in wrt.values())]
-    for point in start_points(feeds, names):
-        expected = slopes(values, point, names, cotangents)
+    for step, point in product(STEPS, start_points(feeds, names)):
+        expected = slopes(values, point, names, cotangents, step)
         if expected is not None:
             break
     else:

@@ -14,6 +14,7 @@ from onnxplain.engine.float64 import Float64Session
 from onnxplain.graph_rewrites.shape_inference import infer_shapes
 from onnxplain.graph_rewrites.vjp import append_vjp
 
+DOMAIN_VERSIONS = {"ai.onnx.ml": 5}  # of other domains the first
 STEP = 1e-6
 # Central differences of smooth functions in float64 are right to about STEP**2 + 1e-16 / STEP, relative to the values.
 TOLERANCE = 1e-7
@@ -80,7 +81,7 @@ class Case:
         )
         opsets = [helper.make_opsetid("", self.opset)]
         if self.domain:
-            opsets.append(helper.make_opsetid(self.domain, 1))
+            opsets.append(helper.make_opsetid(self.domain, DOMAIN_VERSIONS.get(self.domain, 1)))
         model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
         return infer_shapes(model)
 
