@@ -36,7 +36,7 @@ EPSILON = (
     "the peer adds 1e-6 to denominators of the size of a squared gradient, which weakens channels of small gradients"
 )
 NO_EPSILON = "this leaves the paper's eq. 19 as it is, and of the peer's 1e-6 nothing"
-CENTRED = "with `centre`; of both signs that a singular vector may have, the one along the sum over channels"
+CENTRED = "with `centre`; of both signs that a singular vector may have, onnxplain's"
 UNCENTRED = "the paper does not centre, nor does onnxplain unless asked to"
 BY_CHANNEL = (
     "the peer scales each channel to [0, 1] by itself; the paper's authors scale a layer as a whole, in their code"
@@ -109,7 +109,7 @@ def layer_cam(subject: Subject) -> np.ndarray:
 @compared("eigen-cam", PEER, options={"centre": True}, remark=f"{CENTRED}; {UNCENTRED}")
 def eigen_cam(subject: Subject) -> np.ndarray:
     maps = subject.maps(subject.values) if subject.maps else subject.values
-    return rectified_along(maps.sum(1).numpy(), raw_map(EigenCAM, subject))
+    return rectified_along(maps.abs().sum(1).numpy(), raw_map(EigenCAM, subject))
 
 
 @compared("eigen-grad-cam", PEER, options={"centre": True}, remark=CENTRED)

@@ -17,22 +17,24 @@ def eigen_cam(layer: Place, *, centre: bool = False) -> Tensor:
 
     It depends on no class. `centre` subtracts each channel's mean over the positions first, as pytorch-grad-cam does.
     """
-    return _projection(layer.op, layer.activation, centre)
+    return _projection(layer.op, layer.activation, layer.op.Abs(layer.activation), centre)
 
 
 @method("eigen-grad-cam")
 def eigen_grad_cam(layer: Place, *, centre: bool = False) -> Tensor:
     """EigenCAM of gradient times activation, which tells classes apart (pytorch-grad-cam, `EigenGradCAM`)."""
-    return _projection(layer.op, layer.op.Mul(layer.gradient, layer.activation), centre)
+    evidence = layer.op.Mul(layer.gradient, layer.activation)
+    return _projection(layer.op, evidence, evidence, centre)
 
 
-def _projection(op: Emitter, maps: Tensor, centre: bool) -> Tensor:
+def _projection(op: Emitter, maps: Tensor, towards: Tensor, centre: bool) -> Tensor:
     """The maps [rows, C, *spatial] projected on their first principal component: [rows, 1, *spatial].
 
-    A component's sign is arbitrary; here it is the one with which the map goes along with the sum over channels.
+    A component's sign is arbitrary; here it is the one with which the map goes along with the sum of `towards` over
+    channels.
     """
     flat = op.Reshape(maps, [0, 0, -1])  # [rows, C, positions]
-    summed = op.reduce("ReduceSum", flat, [1])
+    summed = op.reduce("ReduceSum", op.Reshape(towards, [0, 0, -1]), [1])
     if centre:
         flat = op.Sub(flat, op.reduce("ReduceMean", flat, [2]))
     turned = op.Transpose(flat, perm=[0, 2, 1])

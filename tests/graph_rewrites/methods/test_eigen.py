@@ -21,10 +21,10 @@ def net_of(channels: int, size: list[int | str], relu: bool = True) -> onnx.Mode
     return net.model()
 
 
-def projection(maps: Array, centre: bool) -> Array:
-    """[C, h, w] on the first right singular vector of [positions, C], along with the sum over channels; then ReLU."""
+def projection(maps: Array, towards: Array, centre: bool) -> Array:
+    """[C, h, w] on the first right singular vector of [positions, C], along with a sum over channels; then ReLU."""
     flat = maps.astype(np.float64).reshape(len(maps), -1).T
-    summed = flat.sum(axis=1)
+    summed = towards.astype(np.float64).sum(axis=0).ravel()
     if centre:
         flat = flat - flat.mean(axis=0)
     *_, v = np.linalg.svd(flat, full_matrices=False)
@@ -49,8 +49,9 @@ def test_maps_are_projections_on_the_first_singular_vector(
     known = explain(rewrite(model, layers="layer", outputs=("activation", "gradient")), feeds, [[0, 1], [2, 0]])
     for n in range(2):
         for k in range(2):
-            maps = known["activation"][n] * (known["gradient"][n, k] if method == "eigen-grad-cam" else 1)
-            expected = projection(maps, centre)
+            activation, evidence = known["activation"][n], known["activation"][n] * known["gradient"][n, k]
+            by_class = method == "eigen-grad-cam"
+            expected = projection(*(evidence,) * 2 if by_class else (activation, np.abs(activation)), centre)
             close(got["cam"][n, k], expected)
             close(got["heatmap"][n, k], enlarged(expected, got["heatmap"].shape[2:]))
 
@@ -73,14 +74,16 @@ def test_a_map_of_one_component_by_hand() -> None:
     np.testing.assert_allclose(hand_cam(np.array([3 * P, 4 * P])), [[5, 0], [0, 10]], rtol=1e-6)
 
 
-def test_the_sign_is_that_of_the_sum_over_channels() -> None:
-    """A = (3 P, -4 P) is 5 P on (3, -4) / 5, but its sum is -P: so the map is ReLU(-5 P)."""
-    np.testing.assert_allclose(hand_cam(np.array([3 * P, -4 * P])), [[0, 10], [0, 0]], rtol=1e-6)
+def test_the_sign_is_that_of_the_magnitude() -> None:
+    """(3 P, -4 P) is 5 P on (3, -4) / 5, and P goes along with |P|; where all is negative, the map is not lost."""
+    np.testing.assert_allclose(hand_cam(np.array([3 * P, -4 * P])), [[5, 0], [0, 10]], rtol=1e-6)
+    np.testing.assert_allclose(hand_cam(-np.abs([3 * P, 4 * P])), [[5, 10], [0, 10]], rtol=1e-6)
 
 
 def test_the_mean_is_subtracted_from_each_channel_if_asked() -> None:
-    """P less its mean, 1/4, is [[0.75, -2.25], [-0.25, 1.75]]; times 5 as above."""
-    np.testing.assert_allclose(hand_cam(np.array([3 * P, 4 * P]), centre=True), [[3.75, 0], [0, 8.75]], rtol=1e-6)
+    """Q = [[1, 0], [0, 2]] less its mean is [[0.25, -0.75], [-0.75, 1.25]]; times 5 as above."""
+    q = np.maximum(P, 0)
+    np.testing.assert_allclose(hand_cam(np.array([3 * q, 4 * q]), centre=True), [[1.25, 0], [0, 6.25]], rtol=1e-5)
 
 
 def test_eigen_grad_cam_tells_classes_apart() -> None:
