@@ -7,6 +7,7 @@ Found with onnx 1.23, by comparison with ONNX Runtime:
                                   elements along the axis
     GatherND, ScatterElements,    a Python loop over elements
     ScatterND
+    Scatter                       missing
     Resize                        refuses negative axes; align_corners and tf_crop_and_resize place the corners by
                                   size * scale where that is no whole number, not by the output's size
 """
@@ -77,6 +78,10 @@ class ScatterElements(OpRun):
         return (_scatter(data, _along(indices, axis), updates, reduction),)
 
 
+class Scatter(ScatterElements):
+    """The name before opset 11."""
+
+
 class ScatterND(OpRun):
     def _run(self, data: Array, indices: Array, updates: Array, reduction: str = "none") -> tuple[Array]:
         return (_scatter(data, tuple(np.moveaxis(indices, -1, 0)), updates, reduction),)
@@ -96,4 +101,4 @@ class Resize(ReferenceResize):
         return tuple(super()._run(x, roi, scales, sizes, **attrs))
 
 
-MOVEMENT: list[type[OpRun]] = [Pad, GatherElements, GatherND, ScatterElements, ScatterND, Resize]
+MOVEMENT: list[type[OpRun]] = [Pad, GatherElements, GatherND, ScatterElements, Scatter, ScatterND, Resize]

@@ -19,12 +19,17 @@ from ..tensors import Tensor, rank, value_of
 def scatter_by_positions(op: Emitter, node: Node, grad: Tensor, **attributes: Any) -> Tensor:
     """The gradient of a data movement: the node's operator moves the positions of x, and g is added up at them."""
     x, *rest = node.inputs
-    count = op.Size(x)
-    positions = op.reshape_like(op.Range(np.array(0), count, np.array(1)), x)
-    moved = op.emit(node.op_type, positions, *rest, **attributes)
+    moved = op.emit(node.op_type, positions(op, x), *rest, **attributes)
     flat = op.zeros_like(op.Reshape(x, [-1]))
     added = op.ScatterElements(flat, op.Reshape(moved, [-1]), op.Reshape(grad, [-1]), axis=0, reduction="add")
     return op.reshape_like(added, x)
+
+
+def positions(op: Emitter, x: Tensor) -> Tensor:
+    """The position of each element in the flattened x, in the shape of x."""
+    # Not Size: from opset 19 on, ONNX Runtime would copy the whole tensor from CUDA for it.
+    count = op.reduce("ReduceProd", op.shape(x), [0], keepdims=False)
+    return op.reshape_like(op.Range(np.array(0), count, np.array(1)), x)
 
 
 @gradient_of("Slice")

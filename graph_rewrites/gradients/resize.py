@@ -21,17 +21,20 @@ def resize(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g times the transposed interpolation matrix of each resized axis.
 
     Raises:
-        OnnxplainError: a gradient of the region of interest or of the scales is asked for, or the node keeps the aspect
-            ratio with sizes that round.
+        OnnxplainError: a gradient of the region of interest or of the scales is asked for, or the node both crops and
+            keeps the aspect ratio.
     """
     x = node.inputs[0]
     roi, scales, sizes = (_given(tensor) for tensor in (*node.inputs[1:], None, None, None)[:3])
     if node.attrs["coordinate_transformation_mode"] != "tf_crop_and_resize":
         roi = None  # other modes ignore it
     axes = [int(axis) % rank(x) for axis in node.attrs.get("axes") or range(rank(x))]
-    _require_plain_sizes(node, sizes, axes)
+    shared_scale = sizes is not None and node.attrs.get("keep_aspect_ratio_policy", "stretch") != "stretch"
     factors, outputs = value_of(scales), node.outputs[0].shape or [None] * rank(x)
     for place, axis in enumerate(axes):
+        if shared_scale:
+            grad = along_axis(op, grad, _interpolation_at_shared_scale(op, node, axes, place, roi, sizes), axis)
+            continue
         if roi is None and factors is not None and factors[place] == 1:
             continue
         # An axis that keeps its size is not resized (unless a region of interest crops it).
@@ -93,6 +96,32 @@ def _interpolation(
     return op.Squeeze(op.emit("Resize", image, region, scales, sizes, **attributes), [0, 1])
 
 
+def _interpolation_at_shared_scale(
+    op: Emitter, node: Node, axes: list[int], place: int, roi: Tensor | None, sizes: Tensor
+) -> Tensor:
+    """The matrix [out, in] of one axis where the sizes of all of them choose the scale (`keep_aspect_ratio_policy`).
+
+    The identity is resized together with the other axes, along which it holds copies: [in, 1, one axis each].
+
+    Raises:
+        OnnxplainError: with a region of interest, beyond which the copies would end.
+    """
+    if roi is not None:
+        raise OnnxplainError(
+            f"Resize {node.name!r} crops and keeps the aspect ratio, for which there is no gradient rule; export it "
+            "with scales= or keep_aspect_ratio_policy='stretch'"
+        )
+    x, count = node.inputs[0], len(axes)
+    others = [2 + i for i in range(count) if i != place]
+    size = op.size(x, axes[place])
+    image = op.Unsqueeze(identity_matrix(op, size, x), [1, *others])
+    image = op.Expand(image, op.join(size, [1], *(op.size(x, axis) for axis in axes)))
+    attributes = {**node.attrs, "axes": list(range(2, 2 + count))}
+    resized = op.Resize(image, None, None, op.Reshape(sizes, [count]), **attributes)
+    first = op.Slice(resized, [0] * len(others), [1] * len(others), others) if others else resized
+    return op.Transpose(op.Squeeze(first, [1, *others]), perm=[1, 0])
+
+
 def _region(op: Emitter, roi: Tensor, place: int, count: int) -> Tensor:
     """The region of interest of one axis, as that of the third axis of four."""
     ones = _ones(op, roi, 1)
@@ -103,20 +132,3 @@ def _region(op: Emitter, roi: Tensor, place: int, count: int) -> Tensor:
 
 def _ones(op: Emitter, like: Tensor, count: int) -> Tensor:
     return op.cast_like(op.constant(np.ones(count, np.float32)), like)
-
-
-def _require_plain_sizes(node: Node, sizes: Tensor | None, axes: list[int]) -> None:
-    """Under a keep-aspect-ratio policy the scale may differ from output size / input size; refuse where it does."""
-    if sizes is None or node.attrs.get("keep_aspect_ratio_policy", "stretch") == "stretch":
-        return
-    given, x = value_of(sizes), node.inputs[0]
-    inputs = [x.shape[axis] for axis in axes]
-    if given is not None and all(isinstance(size, int) for size in inputs):
-        choose = min if node.attrs["keep_aspect_ratio_policy"] == "not_larger" else max
-        scale = choose(float(out) / size for out, size in zip(given, inputs, strict=True))
-        if all(float(scale * size).is_integer() for size in inputs):
-            return
-    raise OnnxplainError(
-        f"Resize {node.name!r} keeps the aspect ratio with sizes that round; export it with scales= or "
-        "keep_aspect_ratio_policy='stretch'"
-    )

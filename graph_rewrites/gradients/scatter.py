@@ -14,6 +14,7 @@ import numpy as np
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, rank
+from .indexing import positions
 
 Scatter: TypeAlias = Callable[[Tensor, Tensor, str], Tensor]
 Gather: TypeAlias = Callable[[Tensor], Tensor]
@@ -36,11 +37,15 @@ def scatter_elements(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 
 @gradient_of("ScatterND")
 def scatter_nd(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """See `_gradients`."""
+    """See `_gradients`. Reductions are done by ScatterElements: ONNX Runtime's ScatterND errs on repeated indices."""
     x, indices, updates = node.inputs
 
     def scatter(data: Tensor, values: Tensor, reduction: str) -> Tensor:
-        return op.declare(op.ScatterND(data, indices, values, reduction=reduction), x)
+        if reduction == "none":
+            return op.declare(op.ScatterND(data, indices, values), x)
+        at, flat = (op.Reshape(tensor, [-1]) for tensor in (op.GatherND(positions(op, x), indices), data))
+        result = op.ScatterElements(flat, at, op.Reshape(values, [-1]), axis=0, reduction=reduction)
+        return op.reshape_like(result, x)
 
     def gather(data: Tensor) -> Tensor:
         return op.declare(op.GatherND(data, indices), updates)

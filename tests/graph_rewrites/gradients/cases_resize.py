@@ -3,7 +3,7 @@
 import numpy as np
 
 from .cases_shape import ints
-from .harness import Case
+from .harness import TOLERANCE, Case
 
 rng = np.random.default_rng(5)
 X = rng.normal(size=(1, 2, 5, 4))
@@ -91,6 +91,40 @@ CASES = [
         {"mode": "linear"},
         constant=[2],
         note="channels last",
+    ),
+    *[
+        Case(
+            "Resize",
+            [X, None, None, ints(*sizes)],
+            {"mode": mode, "axes": [2, 3], "keep_aspect_ratio_policy": policy},
+            constant=constant,
+            opset=18,
+            output_rank=4,
+            note=f"{policy},{sizes},{mode},{constant}",
+            # The evaluator's cubic weights sum to 1 in float32 only.
+            tolerance=1e-5 if mode == "cubic" else TOLERANCE,
+        )
+        for policy in ("not_larger", "not_smaller")
+        for sizes in ((10, 12), (5, 8), (7, 7), (3, 3))
+        for mode in ("nearest", "linear", "cubic")
+        for constant in ([3], [])
+        if not constant or mode == "linear"
+    ],
+    Case(
+        "Resize",
+        [X, None, None, ints(7, 9)],
+        {"mode": "linear", "axes": [3, 2], "keep_aspect_ratio_policy": "not_smaller"},
+        opset=18,
+        output_rank=4,
+        note="kept ratio, last axis first",
+    ),
+    Case(
+        "Resize",
+        [X, None, None, ints(7)],
+        {"mode": "linear", "axes": [3], "keep_aspect_ratio_policy": "not_larger"},
+        constant=[3],
+        opset=18,
+        note="kept ratio, one axis",
     ),
     Case("Pad", [X, ints(0, 0, 1, 2, 0, 1, 2, 0)], constant=[1], note="constant"),
     Case("Pad", [X, ints(0, 0, -1, 2, 0, -1, 2, -1)], constant=[1], note="negative"),

@@ -11,29 +11,17 @@ from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.vjp import append_vjp
 
 from .cases_shape import ints
-from .harness import Case, assert_gradient, gradients, runtime_gradients, signed_cotangent
+from .harness import Case, gradients
 
 X = np.random.default_rng(0).normal(size=(1, 2, 5, 4))
 
 
-def policy(name: str, height: int, width: int) -> Case:
-    attributes = {"mode": "linear", "axes": [2, 3], "keep_aspect_ratio_policy": name}
-    return Case("Resize", [X, None, None, ints(height, width)], attributes, constant=[3], opset=18)
-
-
-@pytest.mark.parametrize(
-    "case", [policy("not_larger", 10, 12), policy("not_smaller", 5, 8)], ids=lambda case: case.name
-)
-def test_a_policy_with_whole_sizes_is_differentiated(case: Case) -> None:
-    cotangent = signed_cotangent(case)
-    expected = gradients(case, cotangent)
-    assert_gradient(case, expected, cotangent)
-    np.testing.assert_allclose(runtime_gradients(case, cotangent)[0], expected[0], atol=1e-5)
-
-
-def test_a_policy_whose_sizes_round_is_refused() -> None:
+def test_a_crop_that_keeps_the_aspect_ratio_is_refused() -> None:
+    attributes = {"keep_aspect_ratio_policy": "not_larger", "coordinate_transformation_mode": "tf_crop_and_resize"}
+    roi = np.array([0, 0, 0, 0, 1, 1, 1, 1], np.float32)
+    case = Case("Resize", [X, roi, None, ints(1, 2, 7, 7)], attributes, constant=[1, 3], opset=18)
     with pytest.raises(OnnxplainError, match="keep_aspect_ratio_policy='stretch'"):
-        gradients(policy("not_larger", 7, 7), np.zeros(()))
+        gradients(case, np.zeros(()))
 
 
 def upsample(opset: int, mode: str) -> onnx.ModelProto:
