@@ -269,7 +269,12 @@ def _normalise(proto: onnx.ModelProto) -> onnx.ModelProto:
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     proto.ir_version = max(proto.ir_version, MIN_IR_VERSION)
     if opset < MIN_OPSET:
+        inputs = {value.name: value.type for value in proto.graph.input}
         proto = version_converter.convert_version(proto, MIN_OPSET)
+        # The converter drops the batch axis of a Scan of opset 8, from the graph's inputs too.
+        for value in proto.graph.input:
+            if len(value.type.tensor_type.shape.dim) != len(inputs[value.name].tensor_type.shape.dim):
+                raise ValueError(f"raising opset {opset} to {MIN_OPSET} would change the shape of input {value.name!r}")
         proto.ir_version = max(proto.ir_version, MIN_IR_VERSION)
         onnx.helper.set_model_props(proto, metadata)
     _name_batch(proto.graph)

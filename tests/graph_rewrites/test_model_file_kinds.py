@@ -265,3 +265,33 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         assert_one_line(error, "Permission denied", "choose a writable folder")
     finally:
         tmp_path.chmod(stat.S_IRWXU)
+
+
+# --- other domains and forms that the version converter gets wrong ---
+
+
+def test_a_scan_with_a_batch_axis_is_refused() -> None:
+    """onnx 1.23's converter drops the batch axis of a Scan of opset 8, from the graph's inputs too."""
+    model = onnx.parser.parse_model(
+        """<ir_version: 3, opset_import: ["" : 8]>
+        g (float[1,2] start, float[1,3,2] x) => (float[1,2] y, float[1,3,2] z) {
+            y, z = Scan ("", start, x) <num_scan_inputs: int = 1, body: graph = b (float[2] s, float[2] v)
+                => (float[2] t, float[2] u) { t = Add (s, v) u = Identity (t) }>
+        }"""
+    )
+    with pytest.raises(OnnxplainError) as error:
+        append_vjp(model, "y", "x")
+    assert_one_line(error, "change the shape of input 'start'")
+
+
+def test_a_model_without_the_default_domain() -> None:
+    opsets = [helper.make_opsetid("ai.onnx.ml", 3)]
+    node = helper.make_node("ArrayFeatureExtractor", ["x", "i"], ["y"], domain="ai.onnx.ml")
+    x, i, y = (
+        helper.make_tensor_value_info(name, kind, shape)
+        for name, kind, shape in (("x", 1, [2, 3]), ("i", 7, [1]), ("y", 1, [2, 1]))
+    )
+    model = helper.make_model(helper.make_graph([node], "g", [x, i], [y]), opset_imports=opsets, ir_version=8)
+    explained = append_vjp(model, "y", "x")
+    feeds = {"x": np.zeros((2, 3), np.float32), "i": np.array([1]), "y_cotangent": np.ones((2, 1), np.float32)}
+    np.testing.assert_array_equal(run(explained, feeds)["x_grad"], [[0, 1, 0]] * 2)
