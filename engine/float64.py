@@ -12,6 +12,7 @@ from .float64_control_flow import CONTROL_FLOW
 from .float64_functions import FUNCTIONS
 from .float64_movement import MOVEMENT
 from .float64_operators import REPLACEMENTS
+from .float64_recurrent import RECURRENT
 from .float64_sampling import SAMPLING
 from .float64_selection import SELECTION
 from .float64_training import TRAINING
@@ -30,7 +31,16 @@ class Float64Session:
         if names not in self._evaluators:
             self._evaluators[names] = ReferenceEvaluator(
                 _only(self._model, names),
-                new_ops=[*REPLACEMENTS, *MOVEMENT, *FUNCTIONS, *SAMPLING, *CONTROL_FLOW, *SELECTION, *TRAINING],
+                new_ops=[
+                    *REPLACEMENTS,
+                    *MOVEMENT,
+                    *FUNCTIONS,
+                    *SAMPLING,
+                    *CONTROL_FLOW,
+                    *RECURRENT,
+                    *SELECTION,
+                    *TRAINING,
+                ],
             )
         return [np.asarray(value) for value in self._evaluators[names].run(list(names), feeds)]
 

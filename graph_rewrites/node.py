@@ -111,4 +111,10 @@ def _defaults(op_type: str, opset: int, domain: str) -> dict[str, Any]:
         for name, attribute in specification.attributes.items()
         if attribute.default_value.type
     }
-    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
+    return {name: _decoded(value) for name, value in values.items()}
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decoded(each) for each in value]
+    return value.decode() if isinstance(value, bytes) else value

@@ -20,6 +20,7 @@ from . import normalisation as normalisation
 from . import padding as padding
 from . import pooling as pooling
 from . import quantisation as quantisation
+from . import recurrent as recurrent
 from . import reductions as reductions
 from . import regions as regions
 from . import resize as resize

@@ -87,13 +87,13 @@ def scan(op: Emitter, node: Node, *grads: Tensor | None) -> list[Gradient]:
     written = [lanes[position - first] for position in steps.elements]
     carried = [op.parameter(f"{tensor.name}_grad", tensor) for tensor in steps.carried]
     values = [op.parameter("element", lane.element()) for lane in read]
+    recorded, rest = values[: len(records)], values[len(records) :]
+    elements, slices = rest[: len(lanes)], iter(rest[len(lanes) :])
     with op.subgraph("reverse", [*carried, *values]) as reverse:
-        slices = iter(values[len(records) + len(lanes) :])
         each = [None if lane.tensor is None else next(slices) for lane in flowing]
-        known = [*values[len(records) : len(records) + len(lanes)], *values[: len(records)]]
-        reverse.outputs = steps.backward(known, carried, each)
-    backwards = ([lane.reversed() for lane in lanes_] for lanes_ in (read, written))
-    return steps.gradients(_scan(op, steps.starts(), *backwards, reverse))
+        reverse.outputs = steps.backward([*elements, *recorded], carried, each)
+    read, written = ([lane.reversed() for lane in each] for each in (read, written))
+    return steps.gradients(_scan(op, steps.starts(), read, written, reverse))
 
 
 def _lanes(node: Node, kind: str, tensors: Sequence[Tensor | None]) -> list[Lane]:

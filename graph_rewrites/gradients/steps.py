@@ -128,7 +128,7 @@ def subgraph_vjp(
         name = known.get(tensor.name, tensor).name
         if grad is not None:
             flowing[name] = op.Add(flowing[name], grad) if name in flowing else grad
-    own = [known.get(tensor.name, tensor) for tensor in wanted]
+    own: list[Tensor] = [known.get(tensor.name, tensor) for tensor in wanted]
     grads = sweep(op, nodes, flowing, [tensor.name for tensor in own], node.rules)
     return [op.zeros_like(tensor) if grads[tensor.name] is None else grads[tensor.name] for tensor in own]
 

@@ -72,6 +72,7 @@ def test_the_outputs_of_the_body_repeat_those_of_the_node() -> None:
     op = Emitter(read(one_node("Softsign", 18)))
     body = function_body(op, op.model.graph.nodes[0])
     assert body is not None
+    assert body.outputs[0] is not None
     assert [node.op for node in op.model.graph.nodes[1:]] == [node.op for node in body.nodes]
     assert body.outputs[0].shape == ["N", 4]
     assert body.outputs[0].name.startswith("onnxplain/")

@@ -221,8 +221,8 @@ agraph (float[4] x, float[4] a) => (float[4] y) {
   }>
 }""".replace('""', "none")
     )
-    feeds = {"x": np.float32([1, 2, -1, 3]), "a": np.float32([2, 3, 2, -1])}
-    cotangent = np.float32([1, -1, 1, 1])
+    feeds = {"x": np.array([1, 2, -1, 3], np.float32), "a": np.array([2, 3, 2, -1], np.float32)}
+    cotangent = np.array([1, -1, 1, 1], np.float32)
     explained = append_vjp(model, "y", "x", rules="guided")
     session = ort.InferenceSession(explained.SerializeToString(), providers=["CPUExecutionProvider"])
     (grad,) = session.run(["x_grad"], {**feeds, "y_cotangent": cotangent})
