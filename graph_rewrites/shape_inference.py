@@ -35,6 +35,10 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     replaced = [inner for node in proto.graph.node for inner in stand_ins(node, opset)]
     del stand_in.graph.node[:]
     stand_in.graph.node.extend(replaced)
+    # Right sizes in the file, which onnx does not infer, would keep it from telling anything of the node.
+    _forget_shapes(
+        stand_in.graph, [name for node in stand_in.graph.node if _is_ceil_pool(node) for name in node.output]
+    )
     _fold_integers(stand_in)
     inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
     corrected: set[int] = set()
@@ -105,6 +109,10 @@ def _overcounted_pools(graph: onnx.GraphProto) -> dict[int, list[int]]:
                 kernel[axis] = size + pads[axis] + pads[spatial + axis] - (count - 2) * strides[axis]
                 found[i] = kernel
     return found
+
+
+def _is_ceil_pool(node: onnx.NodeProto) -> bool:
+    return node.op_type in POOLS and any(a.name == "ceil_mode" and a.i for a in node.attribute)
 
 
 def _forget_shapes(graph: onnx.GraphProto, names: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor
+from .reductions import Factors
 
 
 @gradient_of("CumSum")
@@ -17,20 +18,20 @@ def cum_sum(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 
 @gradient_of("CumProd")
 def cum_prod(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx_i = sum of g_j*y_j/x_i over the j whose product x_i is in, right with any number of zeros.
+    """dx_i = sum of g_j times the product of the others in y_j, over the j whose product x_i is in.
 
-    Only the first zero on the way has a gradient among and behind zeros: there y is taken with that zero as a one.
+    Where x_i is not 0 that is y_j/x_i. Where it is: with zeros taken as ones y_j is p_j; among the others of y_j there
+    is no zero (p_j), one (p_j times that zero: 0, of a derivative that a second application needs) or more (0).
     """
     x, axis = node.inputs
     exclusive, reverse = node.attrs["exclusive"], node.attrs["reverse"]
+    filled, zero, value = Factors(op, x).parts
 
-    def tail(products: Tensor) -> Tensor:
-        return op.CumSum(op.Mul(grad, products), axis, exclusive=exclusive, reverse=1 - reverse)
+    def tail(terms: Tensor) -> Tensor:
+        return op.CumSum(op.Mul(grad, terms), axis, exclusive=exclusive, reverse=1 - reverse)
 
-    is_zero = op.is_zero(x)
-    zero, one, none = op.cast_like(is_zero, x), op.tensor(1.0, x), op.tensor(0.0, x)
-    zeros_so_far = op.CumSum(zero, axis, exclusive=0, reverse=reverse)
-    first = op.And(is_zero, op.Less(zeros_so_far, 1.5))
-    without = op.CumProd(op.Where(first, one, x), axis, exclusive=exclusive, reverse=reverse)
-    at_zeros = op.Where(first, tail(without), none)
-    return [op.Where(is_zero, at_zeros, op.Div(tail(node.outputs[0]), op.Where(is_zero, one, x))), None]
+    zeros, values = (op.CumSum(part, axis, exclusive=exclusive, reverse=reverse) for part in (zero, value))
+    p = op.CumProd(filled, axis, exclusive=exclusive, reverse=reverse)
+    alone, two = (op.Mul(p, op.cast_like(op.is_zero(op.Sub(zeros, count)), p)) for count in (1.0, 2.0))
+    at_zero = op.Sub(tail(op.Add(alone, op.Mul(two, values))), op.Mul(value, tail(two)))
+    return [op.Where(op.is_zero(x), at_zero, op.Div(tail(node.outputs[0]), filled)), None]

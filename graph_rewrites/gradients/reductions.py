@@ -36,17 +36,34 @@ def reduce_extremum(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 
 @gradient_of("ReduceProd")
 def reduce_prod(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx_i = g times the product of the others, right with any number of zeros.
+    """dx_i = g times the product of the others, see `Factors`."""
+    factors = Factors(op, node.inputs[0])
+    product, zeros, sums = (
+        _reduce(op, node, op_type, tensor)
+        for op_type, tensor in zip(("ReduceProd", "ReduceSum", "ReduceSum"), factors.parts, strict=True)
+    )
+    return _gradient(node, op.Mul(_kept(op, node, grad), factors.product_of_others(product, zeros, sums)))
 
-    With the zeros taken as ones the product is p; the others' product is p/x_i unless a zero is among them.
+
+class Factors:
+    """The factors x of some products, split so that each one can be divided out, zeros too.
+
+    `parts` are x with its zeros taken as ones, 1 at the zeros, and x at the zeros: 0, but it carries their derivative.
+    The others' product is p/x_i without a zero among them (p: the product of the first part); with one it is that zero
+    times p/x_i: 0, of a derivative that a second application needs; with more it is 0.
     """
-    x = node.inputs[0]
-    zero = op.cast_like(op.is_zero(x), grad)
-    filled = op.Add(x, zero)
-    other_zeros = op.Sub(_reduce(op, node, "ReduceSum", zero), zero)
-    others = op.Div(_reduce(op, node, "ReduceProd", filled), filled)
-    others = op.Mul(others, op.cast_like(op.is_zero(other_zeros), grad))
-    return _gradient(node, op.Mul(_kept(op, node, grad), others))
+
+    def __init__(self, op: Emitter, x: Tensor) -> None:
+        is_zero = op.is_zero(x)
+        zero = op.cast_like(is_zero, x)
+        self._op, self.parts = op, (op.Where(is_zero, op.tensor(1.0, x), x), zero, op.Mul(x, zero))
+
+    def product_of_others(self, product: Tensor, zeros: Tensor, sums: Tensor) -> Tensor:
+        """For each factor that of the others, from the product of the first part and the sums of the other two."""
+        op, (filled, zero, value) = self._op, self.parts
+        other_zeros = op.Sub(zeros, zero)
+        none, one = (op.cast_like(op.is_zero(op.Sub(other_zeros, count)), filled) for count in (0.0, 1.0))
+        return op.Mul(op.Div(product, filled), op.Add(none, op.Mul(one, op.Sub(sums, value))))
 
 
 @gradient_of("ReduceL1")

@@ -15,6 +15,7 @@ from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, rank
 from .indexing import positions
+from .reductions import Factors
 
 Scatter: TypeAlias = Callable[[Tensor, Tensor, str], Tensor]
 Gather: TypeAlias = Callable[[Tensor], Tensor]
@@ -85,8 +86,7 @@ def _gradients(op: Emitter, node: Node, grad: Tensor, scatter: Scatter, gather: 
     specification leaves open which update stays; like PyTorch's, the gradient goes to both.)
 
     add: dx = g, du = g where u was added.
-    mul: dx and du are g times the product of the other factors, right with any number of zeros: with zeros taken as
-        ones the product is p, and the others' is p/x or p/u unless a zero is among them.
+    mul: dx and du are g times the product of the other factors, see `Factors`.
     max, min: g goes to the extremum; x and updates that tie share it evenly (as `torch.scatter_reduce`).
     """
     x, _, updates = node.inputs
@@ -96,18 +96,14 @@ def _gradients(op: Emitter, node: Node, grad: Tensor, scatter: Scatter, gather: 
     if reduction == "add":
         return [grad, None, lambda: gather(grad)]
     if reduction == "mul":
-        zero_x, zero_u = (op.cast_like(op.is_zero(tensor), grad) for tensor in (x, updates))
-        filled_x, filled_u = op.Add(x, zero_x), op.Add(updates, zero_u)
-        zeros = scatter(zero_x, zero_u, "add")
-        product = op.Mul(grad, scatter(filled_x, filled_u, "mul"))
-
-        def times_others(product: Tensor, filled: Tensor, zeros: Tensor, zero: Tensor) -> Tensor:
-            return op.Mul(op.Div(product, filled), op.cast_like(op.is_zero(op.Sub(zeros, zero)), grad))
-
+        of_x, of_u = Factors(op, x), Factors(op, updates)
+        totals = [
+            scatter(*pair, kind) for *pair, kind in zip(of_x.parts, of_u.parts, ("mul", "add", "add"), strict=True)
+        ]
         return [
-            lambda: times_others(product, filled_x, zeros, zero_x),
+            lambda: op.Mul(grad, of_x.product_of_others(*totals)),
             None,
-            lambda: times_others(gather(product), filled_u, gather(zeros), zero_u),
+            lambda: op.Mul(gather(grad), of_u.product_of_others(*map(gather, totals))),
         ]
     (y,) = node.outputs
     reaches = op.GreaterOrEqual if reduction == "max" else op.LessOrEqual
