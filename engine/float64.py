@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from .float64_attention import ATTENTION
 from .float64_control_flow import CONTROL_FLOW
 from .float64_functions import FUNCTIONS
 from .float64_movement import MOVEMENT
@@ -32,6 +33,7 @@ class Float64Session:
             self._evaluators[names] = ReferenceEvaluator(
                 _only(self._model, names),
                 new_ops=[
+                    *ATTENTION,
                     *REPLACEMENTS,
                     *MOVEMENT,
                     *FUNCTIONS,

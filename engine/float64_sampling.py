@@ -7,6 +7,7 @@ Found with onnx 1.23, by comparison with ONNX Runtime and PyTorch:
                   of opset 16
     DeformConv    samples by GridSample, in float32; divides by zero on an axis of size 1; only two spatial axes
     MaxRoiPool    missing
+    AffineGrid    rounded to float32; divides by zero on an axis of size 1
 
 RoiAlign was right.
 """
@@ -132,4 +133,13 @@ class MaxRoiPool(OpRun):
         return (y,)
 
 
-SAMPLING: list[type[OpRun]] = [GridSample, DeformConv, MaxRoiPool]
+class AffineGrid(OpRun):
+    def _run(self, theta: Array, size: Array, align_corners: int = 0) -> tuple[Array]:
+        ends = [1 if align_corners else 1 - 1 / count for count in size[2:]]
+        axes = [np.linspace(-end, end, count) for end, count in zip(ends, size[2:], strict=True)]
+        points = np.stack(np.meshgrid(*axes, indexing="ij")[::-1], axis=-1)
+        points = np.concatenate([points, np.ones_like(points[..., :1])], axis=-1)
+        return (np.einsum("nij,...j->n...i", theta, points).astype(theta.dtype),)
+
+
+SAMPLING: list[type[OpRun]] = [GridSample, DeformConv, MaxRoiPool, AffineGrid]

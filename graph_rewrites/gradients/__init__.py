@@ -2,7 +2,9 @@
 
 from .. import contrib as contrib
 from . import activations as activations
+from . import attention as attention
 from . import batch_normalization as batch_normalization
+from . import causal_conv as causal_conv
 from . import classical as classical
 from . import control_flow as control_flow
 from . import convolution as convolution

@@ -1,14 +1,14 @@
-"""GridSample: sampling of an image, volume or signal at the positions of a grid."""
+"""GridSample and AffineGrid: sampling of an image, volume or signal at the positions of a grid, and such a grid."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..backward import Node
+from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..expand import expansion_of
 from ..tensors import Tensor, rank
-from .interpolation import Taps, clamp, inside, interpolate, product, taps_along
+from .interpolation import Taps, clamp, constant, inside, interpolate, product, taps_along
 
 
 @expansion_of("GridSample")
@@ -62,3 +62,19 @@ def _into(op: Emitter, position: Tensor, length: Tensor, padding: str, aligned: 
         odd = op.Sub(turns, op.Mul(op.Floor(op.Mul(turns, 0.5)), 2.0))
         position = op.Add(op.Add(rest, op.Mul(odd, op.Sub(span, op.Mul(rest, 2.0)))), low)
     return clamp(op, position, op.Sub(length, 1.0))
+
+
+@gradient_of("AffineGrid")
+def affine_grid(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+    """y = theta [p, 1] at the positions p of a regular grid: d theta = sum g [p, 1]^T.
+
+    The positions are what the node itself makes of the identity.
+    """
+    theta, size = node.inputs
+    axes = theta.shape[1] if isinstance(theta.shape[1], int) else rank(node.outputs[0]) - 2
+    identity = constant(op, np.eye(axes, axes + 1)[None], theta)
+    one = op.Concat(op.tensor([1]), op.Slice(size, [1], [2**62], [0]), axis=0)
+    grid = op.Reshape(op.AffineGrid(identity, one, align_corners=node.attrs["align_corners"]), [-1, axes])
+    points = op.Pad(grid, [0, 0, 0, 1], constant(op, 1, theta))
+    flat = op.Transpose(op.Reshape(grad, [0, -1, axes]), perm=[0, 2, 1])
+    return [op.declare(op.MatMul(flat, points), theta), None]

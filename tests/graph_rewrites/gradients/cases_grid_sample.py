@@ -32,3 +32,14 @@ CASES: list[Case] = [
     sample((6, 1), (2, 3), "linear", "zeros", 1),
     sample((5, 4), (3, 2), "linear", "border", 1, opset=22),
 ]
+CASES += [
+    Case("AffineGrid", [rng.normal(size=(2, 2, 3)), np.array([2, 1, 4, 5])], opset=20, output_rank=4),
+    Case(
+        "AffineGrid",
+        [rng.normal(size=(2, 3, 4)), np.array([2, 1, 4, 5, 3])],
+        {"align_corners": 1},
+        constant=[1],
+        opset=20,
+        output_rank=5,
+    ),
+]

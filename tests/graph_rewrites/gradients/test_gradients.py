@@ -8,6 +8,8 @@ from onnxplain.graph_rewrites.backward import GRADIENTS
 
 from . import (
     cases_activations,
+    cases_attention,
+    cases_causal_conv,
     cases_convolution,
     cases_cumulative,
     cases_deform_conv,
@@ -35,6 +37,8 @@ from .harness import Case, assert_gradient, gradients, runtime_gradients, signed
 
 CASES: list[Case] = [
     *cases_activations.CASES,
+    *cases_attention.CASES,
+    *cases_causal_conv.CASES,
     *cases_convolution.CASES,
     *cases_cumulative.CASES,
     *cases_deform_conv.CASES,

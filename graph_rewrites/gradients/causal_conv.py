@@ -1,0 +1,33 @@
+"""CausalConvWithState: a convolution over time, each channel by itself, that sees the present and the past."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from ..emit import Emitter
+from ..errors import OnnxplainError
+from ..expand import expansion_of
+from ..node import Node
+from ..tensors import Tensor, dtype_of
+
+
+@expansion_of("CausalConvWithState")
+def causal_conv_with_state(op: Emitter, node: Node) -> list[Tensor]:
+    """y = activation(w * [past, x] + b); the new state is the end of [past, x]."""
+    x, weight, bias, past = [*node.inputs, None, None][:4]
+    channels = next((size for size in (weight.shape[0], x.shape[1]) if isinstance(size, int)), None)
+    if channels is None:
+        raise OnnxplainError(
+            f"CausalConvWithState (node {node.name!r}) has an unknown number of channels; give its weight or input a "
+            "fixed one"
+        )
+    if past is None:
+        before = op.join(op.sizes(x, [0, 1]), op.Sub(op.size(weight, 2), [1]))
+        past = op.Expand(np.zeros((), onnx.helper.tensor_dtype_to_np_dtype(dtype_of(x))), before)
+    whole = op.Concat(past, x, axis=2)
+    y = op.declare(op.Conv(whole, weight, bias, group=channels), x)
+    if node.attrs["activation"] in ("silu", "swish"):
+        y = op.Mul(y, op.Sigmoid(y))
+    state = op.Slice(whole, op.size(x, 2), [2**62], [2])
+    return [y, state][: len(node.outputs)]
