@@ -19,9 +19,10 @@ from onnx import external_data_helper, inliner, numpy_helper, version_converter
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
 from .errors import OnnxplainError
-from .node import used_tensors
+from .node import captured_tensors, used_tensors
 from .shape_inference import infer_shapes
 from .subgraphs import hoist_initializers, node_proto
+from .tensors import Tensor
 
 # Every form the rewriter emits is valid from this opset on; older models are raised to it.
 MIN_OPSET = 17
@@ -56,6 +57,12 @@ class Model:
     def inputs(self) -> list[gs.Variable]:
         """The graph inputs that a caller feeds (not the weights)."""
         return [tensor for tensor in self.graph.inputs if tensor.name not in self.weights]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the main graph by its name, those included that nothing but a subgraph reads."""
+        captured = {t.name: t for node in self.graph.nodes for t in captured_tensors(node)}
+        return {**captured, **self.graph.tensors(), **{tensor.name: tensor for tensor in self.graph.inputs}}
 
     @property
     def opset(self) -> int:

@@ -91,6 +91,14 @@ def used_tensors(node: gs.Node) -> Iterator[Tensor]:
     yield from captured_tensors(node)
 
 
+def replace_input(node: gs.Node, tensor: Tensor, new: Tensor) -> None:
+    """Makes the node, and the nodes of its subgraphs, read `new` in the place of `tensor`."""
+    node.inputs = [new if used is tensor else used for used in node.inputs]
+    for graph in subgraphs(node):
+        for inner in graph.nodes:
+            replace_input(inner, tensor, new)
+
+
 def needed_nodes(nodes: Sequence[gs.Node], outputs: Sequence[str]) -> list[gs.Node]:
     """The nodes that some tensors depend on, in order."""
     needed, kept = set(outputs), []

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from .backward import reach, tensors_between, used_tensors
+from .backward import reach, tensors_between
 from .emit import Emitter
 from .model_file import Model
+from .node import replace_input, used_tensors
 from .tensors import Tensor
 
 # The symbol of the size N*K in the file.
@@ -116,11 +117,11 @@ def apply_repeat(op: Emitter, repeat: Repeat, score: str, target: Tensor) -> dic
             # Counted from the samples, not from `target`: too few rows there must not drop any sample.
             count = op.Squeeze(op.Mul(op.size(tensor, 0), targets))
             rows = op.Range(np.array(0), count, np.array(1))
-            consumers = [node for node in tensor.outputs if _is_on(node, path)]
+            consumers = _consumers(op.model, tensor, path)
             repeated[tensor.name] = result = op.Gather(tensor, op.Div(rows, targets), axis=0)
             result.shape = [ROWS, *tensor.shape[1:]]
             for node in consumers:
-                node.inputs = [result if used is tensor else used for used in node.inputs]
+                replace_input(node, tensor, result)
     unchanged = {size for tensor in op.model.inputs for size in tensor.shape or ()} - {repeat.batch}
     for tensor in op.model.graph.tensors().values():
         if tensor.name in after and tensor.shape:
@@ -156,8 +157,13 @@ def _data_path(model: Model, score: str) -> set[str]:
 def _descendants(model: Model, tensors: Sequence[Tensor], path: set[str]) -> set[str]:
     """Names of the tensors that will hold repeated rows: on the path after `tensors`, and whatever hangs on those."""
     starts = {tensor.name for tensor in tensors}
-    direct = {t.name for tensor in tensors for node in tensor.outputs if _is_on(node, path) for t in node.outputs}
+    direct = {t.name for tensor in tensors for node in _consumers(model, tensor, path) for t in node.outputs}
     return reach(model.graph.nodes, direct) - starts
+
+
+def _consumers(model: Model, tensor: Tensor, path: set[str]) -> list[gs.Node]:
+    """The nodes on the path that read the tensor, themselves or in a subgraph."""
+    return [node for node in model.graph.nodes if _is_on(node, path) and any(t is tensor for t in used_tensors(node))]
 
 
 def _is_on(node: gs.Node, path: set[str]) -> bool:

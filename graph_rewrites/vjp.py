@@ -34,7 +34,7 @@ def append_vjp(model: ModelSource, output: str, wrt: str | Sequence[str], rules:
     """
     wrt = [wrt] if isinstance(wrt, str) else list(dict.fromkeys(wrt))
     work = read(model)
-    tensors = work.graph.tensors() | {tensor.name: tensor for tensor in work.graph.inputs}
+    tensors = work.tensors
     graph = work.proto.graph
     kinds = {value.name: value.type.WhichOneof("value") for value in (*graph.input, *graph.value_info, *graph.output)}
     for name in (output, *wrt):

@@ -190,20 +190,24 @@ def test_an_operator_without_a_rule_names_operator_node_and_remedy(monkeypatch: 
 
 
 @pytest.mark.parametrize("captured", ["a", "x"])
-def test_a_branch_that_captures_the_path_is_an_error_and_never_a_zero(captured: str) -> None:
-    """Y = relu(x) + (x or relu(x), captured by an If): the plain path alone would give a wrong gradient."""
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_branch_that_captures_the_path_adds_its_gradient(captured: str, flag: bool) -> None:
+    """Y = relu(x) + (exp(c) or c), c = x or relu(x), captured by an If."""
     out = helper.make_tensor_value_info("b", TensorProto.FLOAT, [1, 3])
     branches = [
         helper.make_graph([helper.make_node(op, [captured], ["b"])], op, [], [out]) for op in ("Exp", "Identity")
     ]
     net = Net()
     x = net.input("x", [1, 3])
-    flag = net.input("flag", [], TensorProto.BOOL)
     a = net.add("Relu", x, out="a")
-    chosen = net.add("If", flag, then_branch=branches[0], else_branch=branches[1], name="choice")
+    condition = net.input("flag", [], TensorProto.BOOL)
+    chosen = net.add("If", condition, then_branch=branches[0], else_branch=branches[1], name="choice")
     net.output(net.add("Add", a, chosen, out="y"), [1, 3])
-    with pytest.raises(OnnxplainError, match=r"operator If \(node 'choice'\) has no gradient rule"):
-        append_vjp(net.model(), "y", "x")
+    got = run(append_vjp(net.model(), "y", "x"), {"x": X, "y_cotangent": G, "flag": np.array(flag)})
+    positive = np.where(X > 0, 1, 0)
+    value = X if captured == "x" else np.maximum(X, 0)
+    slope = (np.exp(value) if flag else 1) * (1 if captured == "x" else positive)
+    np.testing.assert_allclose(got["x_grad"], G * (positive + slope), rtol=1e-6)
 
 
 def test_a_capture_two_levels_deep_is_seen() -> None:
@@ -220,8 +224,8 @@ def test_a_capture_two_levels_deep_is_seen() -> None:
     flag = net.input("flag", [], TensorProto.BOOL)
     chosen = net.add("If", flag, then_branch=outer, else_branch=outer)
     net.output(net.add("Add", x, chosen, out="y"), [1, 3])
-    with pytest.raises(OnnxplainError, match="operator If"):
-        append_vjp(net.model(), "y", "x")
+    got = run(append_vjp(net.model(), "y", "x"), {"x": X, "y_cotangent": G, "flag": np.array(True)})
+    np.testing.assert_allclose(got["x_grad"], G * (1 + np.exp(X)), rtol=1e-6)
 
 
 def test_an_if_off_the_path_is_no_obstacle() -> None:
