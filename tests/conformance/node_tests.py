@@ -114,7 +114,7 @@ def _pack(value: onnx.ValueInfoProto, data: Any, nodes: list[onnx.NodeProto]) ->
             yield from _pack(content, data, nodes)
             nodes.append(helper.make_node("Optional", [content.name], [value.name]))
     else:
-        yield value, numpy_helper.to_array(data) if isinstance(data, TensorProto) else data
+        yield value, numpy_helper.to_array(data) if isinstance(data, TensorProto) else np.asarray(data)
 
 
 def _unpack(name: str, kind: onnx.TypeProto, data: Any, nodes: list[onnx.NodeProto]) -> Iterator[onnx.ValueInfoProto]:
