@@ -100,7 +100,7 @@ def sweep(
         while flowing[-1] is None:
             flowing.pop()
         node = view(source, op.model.opset, path, rules)
-        with op.scope(f"gradient/{source.name or source.outputs[0].name}"):
+        with op.scope(f"gradient/{op.local(source.name or source.outputs[0].name)}"):
             gradients = rules.gradients(op, as_reals(op, node), flowing)
             for tensor, grad in zip([*node.inputs, *node.captured], gradients, strict=True):
                 if tensor is None or grad is None or tensor.name not in path:

@@ -98,6 +98,7 @@ class Emitter:
 
         They may read any tensor of the graphs around; `outputs` of the graph are to be set inside.
         """
+        name = name.rsplit("/", 1)[-1]
         graph = gs.Graph(inputs=list(inputs), name=self.unique(name))
         outer, self.nodes, shapes = self.nodes, [], self._shapes
         self._shapes = ChainMap({}, shapes)
@@ -111,7 +112,8 @@ class Emitter:
 
     def parameter(self, name: str, like: Tensor) -> Tensor:
         """A new input for a subgraph, of the type of `like`."""
-        tensor = gs.Variable(self.unique(name), None if like.dtype is None else gs_dtype(dtype_of(like)), like.shape)
+        name = self.unique(name.rsplit("/", 1)[-1])
+        tensor = gs.Variable(name, None if like.dtype is None else gs_dtype(dtype_of(like)), like.shape)
         tensor.type = getattr(like, "type", tensor.type)
         return tensor
 
@@ -123,6 +125,10 @@ class Emitter:
             owned.append(tensor if tensor.name in made else self.emit("Identity", tensor))
             made.discard(tensor.name)
         return owned
+
+    def local(self, name: str) -> str:
+        """The name without the present scope, where it has that, so that scopes in scopes do not repeat each other."""
+        return name.removeprefix(f"{self._scope}/")
 
     def unique(self, name: str) -> str:
         """A scoped name that no tensor or node of the graph has."""

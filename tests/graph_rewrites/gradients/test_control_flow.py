@@ -8,6 +8,8 @@ import pytest
 from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.vjp import append_vjp
 
+from .cases_recurrent import recurrent
+from .harness import signed_cotangent
 from .models import assert_gradients, gradients64, model_of, run64, signed
 
 rng = np.random.default_rng(1)
@@ -150,6 +152,7 @@ def test_an_if_whose_branches_capture_different_tensors(condition: bool) -> None
     assert_gradients(model, "z", ["x", "w"], feeds)
 
 
+NESTED_X = rng.normal(size=(2, 3, 4)) / 2
 NESTED = """
 agraph (float[T,N,4] x, float[4,4] w, float[N,4] h0, float[4] b, bool f) => (float[T,N,4] y) {
   a = Mul(x, x)
@@ -177,8 +180,8 @@ agraph (float[T,N,4] x, float[4,4] w, float[N,4] h0, float[4] b, bool f) => (flo
 
 @pytest.mark.parametrize("condition", [True, False])
 def test_a_loop_in_a_scan_in_an_if_with_tensors_captured_from_all_levels(condition: bool) -> None:
-    feeds = {"x": rng.normal(size=(2, 3, 4)), "w": W, "h0": X, "b": B, "f": np.array(condition)}
-    assert_gradients(model_of(NESTED), "y", ["x", "w", "h0", "b"], feeds)
+    feeds = {"x": NESTED_X, "w": W / 2, "h0": X, "b": B, "f": np.array(condition)}
+    assert_gradients(model_of(NESTED), "y", ["x", "w", "h0", "b"], feeds, tolerance=1e-5)
 
 
 def test_a_state_that_changes_its_shape_is_refused() -> None:
@@ -229,8 +232,8 @@ agraph (float[4] x, float[4] a) => (float[4] y) {
     np.testing.assert_array_equal(grad, [4, 0, 0, 0])
 
 
-def test_the_gradient_of_a_gradient() -> None:
-    """d/dx of <dy/dx, v>, through the appended Scans."""
+def test_the_gradient_of_a_gradient_through_a_scan() -> None:
+    """d/dx of <dy/dx, v>."""
     text = SCAN.replace("SIZES", "3").replace("T]", "5]").replace("T,", "5,").replace("[A,0]", "[1,0]")
     for letter, direction in zip("DEFG", "0101", strict=True):
         text = text.replace(f"{letter},", f"{direction},").replace(f"{letter}]", f"{direction}]")
@@ -239,3 +242,29 @@ def test_the_gradient_of_a_gradient() -> None:
     first = append_vjp(model, "y", ["x"])
     feeds["y_cotangent"] = signed(model, "y", feeds)
     assert_gradients(first, "x_grad", ["x", "w", "h0", "y_cotangent"], feeds)
+
+
+@pytest.mark.parametrize("trips", [0, 3])
+def test_the_gradient_of_a_gradient_through_a_loop(trips: int) -> None:
+    model = model_of(LOOP.replace("SIZES", "N,4"))
+    feeds = {"x": X, "w": W, "n": np.array(trips), "limit": np.array(2.0)}
+    first = append_vjp(model, "s", ["w"])
+    feeds["s_cotangent"] = signed(model, "s", feeds)
+    assert_gradients(first, "w_grad", ["x", "w", "s_cotangent"], feeds, tolerance=1e-6)
+
+
+def test_the_gradient_of_a_gradient_through_nested_bodies() -> None:
+    model = model_of(NESTED)
+    feeds = {"x": NESTED_X, "w": W / 2, "h0": X, "b": B, "f": np.array(True)}
+    first = append_vjp(model, "y", ["x"])
+    feeds["y_cotangent"] = signed(model, "y", feeds)
+    assert_gradients(first, "x_grad", ["x", "w", "y_cotangent"], feeds, tolerance=1e-6)
+    assert first.ByteSize() < 60_000  # names of scopes in scopes do not repeat each other
+
+
+@pytest.mark.parametrize("op", ["RNN", "GRU", "LSTM"])
+def test_the_gradient_of_a_gradient_through_a_recurrent_cell(op: str) -> None:
+    case = recurrent(op, "b", "h", lengths=(2, 3), attrs={"direction": "reverse"})
+    first = append_vjp(case.model(np.float32), "y0", ["x0", "x2"])
+    feeds = {**case.feeds(), "y0_cotangent": signed_cotangent(case)}
+    assert_gradients(first, "x2_grad", ["x0", "x2", "x5", "y0_cotangent"], feeds, tolerance=1e-6)
