@@ -98,13 +98,12 @@ def certify(
 
     plain = Session(original, providers)
     before = dict(zip(plain.outputs, plain.run(None, {name: feeds[name] for name in plain.inputs}), strict=True))
-    target = np.full((feeds[image].shape[0], 1), -1, np.int64)
-    after = dict(zip(session.outputs, session.run(None, {**feeds, record["names"]["target"]: target}), strict=True))
-    certificate.findings.append(_same_outputs(before, after))
-
     takes_gradient = feeds[image].dtype.kind == "f" and all(how != "missing" for _, _, how in to_input)
     verification, names = verification_model(model, layer, logits, image if takes_gradient else None, score)
     check = _DifferenceCheck(verification, names, feeds, image)
+    explained_feeds = {**feeds, record["names"]["target"]: check.top}
+    after = dict(zip(session.outputs, session.run(None, explained_feeds), strict=True))
+    certificate.findings.append(_same_outputs(before, after))
     runtime_gradient = after[record["names"]["gradient"]][:, 0]
     certificate.findings.append(check.against_runtime(runtime_gradient))
     certificate.findings.append(check.along("layer_gradient", names["offset"], rng))
@@ -134,7 +133,7 @@ def random_inputs(model: onnx.ModelProto, rng: np.random.Generator, side: int) -
 
 
 class _DifferenceCheck:
-    """Compares gradients on the float64 verification model."""
+    """Compares gradients on the float64 verification model; `top` [samples, 1] are the classes that score highest."""
 
     def __init__(self, model: onnx.ModelProto, names: dict[str, str], feeds: dict[str, np.ndarray], image: str) -> None:
         self._session = Float64Session(model)
@@ -145,7 +144,8 @@ class _DifferenceCheck:
         (activation,) = self._session.run([names["activation"]], self._feeds)
         value = self._value({})
         top = np.zeros_like(value).reshape(len(value), -1)
-        top[np.arange(len(value)), value.reshape(top.shape).argmax(axis=1)] = 1
+        self.top = value.reshape(top.shape).argmax(axis=1)[:, None]
+        np.put_along_axis(top, self.top, 1, axis=1)
         self._at_top = self._vjp(top.reshape(value.shape))
 
         rng = np.random.default_rng(1)

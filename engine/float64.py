@@ -13,6 +13,7 @@ from .float64_control_flow import CONTROL_FLOW
 from .float64_functions import FUNCTIONS
 from .float64_movement import MOVEMENT
 from .float64_operators import REPLACEMENTS
+from .float64_quantised import QUANTISED
 from .float64_recurrent import RECURRENT
 from .float64_sampling import SAMPLING
 from .float64_selection import SELECTION
@@ -39,6 +40,7 @@ class Float64Session:
                     *FUNCTIONS,
                     *SAMPLING,
                     *CONTROL_FLOW,
+                    *QUANTISED,
                     *RECURRENT,
                     *SELECTION,
                     *TRAINING,

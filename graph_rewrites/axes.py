@@ -31,7 +31,7 @@ POINTWISE = {
     *("Relu", "LeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Swish"),
     *("Mish", "Gelu", "Erf", "Tanh", "Softplus", "Softsign", "ThresholdedRelu", "Add", "Sub", "Mul", "Div", "Max"),
     *("Min", "Where", "Pow", "Sqrt", "Exp", "Neg", "Abs", "Sum", "BiasGelu", "FastGelu", "QuickGelu"),
-    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearAdd", "QLinearMul", "QLinearSigmoid"),
+    *("QuantizeLinear", "DequantizeLinear", "QLinearAdd", "QLinearMul", "QLinearSigmoid"),
     *("QLinearLeakyRelu", "QLinearWhere"),
 }
 SPATIAL = CONVOLUTIONS | POOLS | POINTWISE | {"Concat", "QLinearConcat", "Resize", "Upsample", "Pad", "Transpose"}

@@ -1,7 +1,7 @@
 """Quantised tensors on the way of a gradient.
 
 The integers q of a quantised tensor stand for the reals (q - zero point) * scale. They are differentiated as if they
-were reals themselves: the gradient of a quantised tensor is a float tensor of its shape. So a quantiser is
+were reals themselves: the gradient of a quantised tensor is a float32 tensor of its shape. So a quantiser is
 differentiated as its unrounded form is (the straight-through estimator: Bengio et al. 2013, arXiv:1308.3432, section
 4), and every other operator by its ordinary rule. Forward values are never touched.
 """
@@ -17,7 +17,10 @@ import onnx
 import onnx_graphsurgeon as gs
 
 from .emit import Emitter
-from .node import Node, key_of
+from .errors import OnnxplainError
+from .expand import expand
+from .model_file import Model
+from .node import Node, key_of, view
 from .tensors import Tensor, dtype_of, is_float, rank
 
 # Operators that make a quantised tensor, their first output, of float or of quantised ones.
@@ -28,6 +31,11 @@ QUANTISED_OUTPUT = {
     *("com.microsoft::QLinearAveragePool", "com.microsoft::QLinearGlobalAveragePool", "com.microsoft::QLinearConcat"),
     *("com.microsoft::QLinearReduceMean", "com.microsoft::QLinearSoftmax", "com.microsoft::QLinearWhere"),
     *("com.microsoft::QGemm",),
+}
+# Operators that take quantised tensors for what they are; the others compute on integers as on any numbers.
+QUANTISED_INPUT = QUANTISED_OUTPUT | {
+    *("DequantizeLinear", "com.microsoft::DequantizeLinear", "com.microsoft::MatMulIntegerToFloat"),
+    "com.microsoft::QAttention",
 }
 # Where in these operators' inputs the scale and the zero point of the output stand.
 OUTPUT_QUANTISATION = {
@@ -62,6 +70,8 @@ def carries_gradient(node: gs.Node, output: Tensor, reached: Collection[str]) ->
 
 def as_reals(op: Emitter, node: Node) -> Node:
     """The node with its quantised inputs on the path as float tensors of the same values, for rules to compute with."""
+    if key_of(node.source) in QUANTISED_INPUT:
+        return node
     quantised = {t.name: t for t in node.inputs if t is not None and t.name in node.path and not is_float(t)}
     if not quantised:
         return node
@@ -95,29 +105,6 @@ def limits(elem_type: int) -> tuple[float, float]:
     return ml_dtypes.iinfo(dtype).min, ml_dtypes.iinfo(dtype).max
 
 
-def quantised(
-    op: Emitter, x: Tensor, scale: Tensor, zero: Tensor | None, elem_type: int, axis: int = 1, block: int = 0
-) -> Tensor:
-    """The unrounded form of q = saturate(round(x / scale) + zero point): its derivative is the straight-through one.
-
-    What rounds to a representable value lies inside (as PyTorch's fake_quantize), so the range reaches half a step
-    further than the representable values.
-    """
-    steps = op.Div(x, along(op, op.cast_like(scale, x), x, axis, block))
-    if zero is not None:
-        steps = op.Add(steps, along(op, op.cast_like(zero, x), x, axis, block))
-    low, high = limits(elem_type)
-    return op.Clip(steps, op.tensor(low - 0.5, x), op.tensor(high + 0.5, x))
-
-
-def dequantised(op: Emitter, q: Tensor, scale: Tensor, zero: Tensor | None, axis: int = 1, block: int = 0) -> Tensor:
-    """The reals (q - zero point) * scale, in the scale's type."""
-    q = op.cast_like(q, scale)
-    if zero is not None:
-        q = op.Sub(q, along(op, op.cast_like(zero, scale), q, axis, block))
-    return op.Mul(q, along(op, scale, q, axis, block))
-
-
 def along(op: Emitter, vector: Tensor, x: Tensor, axis: int, block: int = 0) -> Tensor:
     """A scale or zero point, shaped to broadcast over x: one for all, one per index of an axis, or one per block."""
     if block:
@@ -127,3 +114,48 @@ def along(op: Emitter, vector: Tensor, x: Tensor, axis: int, block: int = 0) -> 
         return vector
     trailing = range(1, rank(x) - axis % rank(x))
     return op.Unsqueeze(vector, list(trailing)) if trailing else vector
+
+
+def real_layer(model: Model, tensor: Tensor) -> Tensor:
+    """A layer as a float tensor under its name: of a quantised one, the reals that it stands for.
+
+    They are quantised again for the layer's consumers, which gives the same integers: none is half a step off.
+
+    Raises:
+        OnnxplainError: no operator before the layer tells its scale.
+    """
+    if is_float(tensor):
+        return tensor
+    quantisation = quantisation_of(tensor)
+    if quantisation is None:
+        raise OnnxplainError(
+            f"{model.name}: layer {tensor.name!r} holds integers whose scale no operator before it tells; choose a "
+            "layer of floats"
+        )
+    op = Emitter(model, "onnxplain/reals")
+    consumers = list(tensor.outputs)
+    with op.inserting_at(model.graph.nodes.index(tensor.inputs[0]) + 1):
+        real = op.DequantizeLinear(tensor, *quantisation)
+        again = op.QuantizeLinear(real, *quantisation)
+    for node in consumers:
+        node.inputs = [again if used is tensor else used for used in node.inputs]
+    tensor.name, real.name = real.name, tensor.name
+    return real
+
+
+def before_quantiser(model: Model, tensor: Tensor) -> Tensor:
+    """What a dequantised tensor was before it was rounded and saturated; any other tensor is returned as it is.
+
+    The arithmetic of an operator on quantised tensors is appended to the model.
+    """
+    reader = tensor.inputs[0] if tensor.inputs else None
+    if reader is None or reader.op != "DequantizeLinear" or not reader.inputs[0].inputs:
+        return tensor
+    maker = reader.inputs[0].inputs[0]
+    if maker.op == "QuantizeLinear":
+        return maker.inputs[0]
+    if key_of(maker) not in OUTPUT_QUANTISATION:
+        return tensor
+    body = expand(Emitter(model, "onnxplain/score"), view(maker, model.opset))
+    quantiser = body.outputs[0].inputs[0] if body is not None and body.outputs[0] is not None else None
+    return tensor if quantiser is None else quantiser.inputs[0]

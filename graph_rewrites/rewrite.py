@@ -21,6 +21,7 @@ from .methods.registry import Method, find_method
 from .model_file import ModelSource, read, write
 from .options import check_options
 from .publish import Publisher, prune
+from .quantised import real_layer
 from .repeat import Rows
 from .score import ScoreSource, as_matrix, class_score, find_logits
 from .tensors import Tensor
@@ -97,6 +98,7 @@ def rewrite(
     logits = find_logits(work, score)
     explained_score = logits.record()  # before the repeat may rename an output
     chosen = [] if how.at in ("input", "model") else choose_layers(work, logits.tensor.name, layers)
+    chosen = [real_layer(work, tensor) for tensor in chosen]
     image = image_input(work, chosen[0]) if chosen else first_image(work, logits.tensor)
     at_input = how.at != "layer" and not {"score", "logits"}.issuperset(wanted)
     pixels = as_floats(work, image) if at_input or "input_gradient" in wanted else None

@@ -12,6 +12,7 @@ from .emit import Emitter
 from .errors import OnnxplainError, UsageError, closest
 from .join import join_scorer
 from .model_file import Model
+from .quantised import before_quantiser
 from .score_expression import emit_expression, is_expression
 from .tensors import Tensor, is_float
 
@@ -69,6 +70,8 @@ def find_logits(model: Model, score: ScoreSource | None = None) -> Logits:
         return Logits(tensor, name, None, False, score, op.inputs)
     output = _named(model, outputs, score)
     tensor, squashed_by = _behind_squashing(outputs[output])
+    # A class may score beyond the range that the logits are quantised to.
+    tensor = before_quantiser(model, tensor)
     shape = tensor.shape
     if shape is None or len(shape) < 1 or any(size != 1 for size in shape[2:]):
         raise OnnxplainError(
@@ -105,13 +108,24 @@ def _behind_squashing(output: Tensor, keep_shape: bool = False) -> tuple[Tensor,
     `keep_shape`: only through operators that leave the shape as it is.
     """
     inner = output
-    while len(inner.inputs) == 1 and inner.inputs[0].op in TRANSPARENT and is_float(inner.inputs[0].inputs[0]):
-        inner = inner.inputs[0].inputs[0]
+    while (before := _behind_transparent(inner)) is not None:
+        inner = before
     if len(inner.inputs) != 1 or inner.inputs[0].op not in SQUASHERS:
         return output, None
     if keep_shape and inner.shape != output.shape:
         return output, None
     return inner.inputs[0].inputs[0], inner.inputs[0].op
+
+
+def _behind_transparent(tensor: Tensor) -> Tensor | None:
+    """The float tensor before a transparent operator, or a quantiser and dequantiser; None where there is none."""
+    maker = tensor.inputs[0] if len(tensor.inputs) == 1 else None
+    if maker is not None and maker.op == "DequantizeLinear" and maker.inputs[0].inputs:
+        maker = maker.inputs[0].inputs[0]
+        return maker.inputs[0] if maker.op == "QuantizeLinear" else None
+    if maker is None or maker.op not in TRANSPARENT or not is_float(maker.inputs[0]):
+        return None
+    return maker.inputs[0]
 
 
 def as_matrix(op: Emitter, logits: Tensor) -> Tensor:

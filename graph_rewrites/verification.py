@@ -8,12 +8,14 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from .backward import GRADIENTS, key_of, sweep, tensors_between, used_tensors
+from .backward import GRADIENTS, sweep, tensors_between
 from .backward_rules import rule_set
 from .emit import Emitter
-from .expand import can_expand
+from .expand import EXPANSIONS, can_expand, expand
 from .model_file import Model, ModelSource, read, write
+from .node import key_of, used_tensors, view
 from .publish import Publisher, prune
+from .quantised import QUANTISED_OUTPUT, real_layer
 from .score import ScoreSource, find_logits
 from .tensors import Tensor, schema
 
@@ -40,7 +42,7 @@ def coverage(model: ModelSource, start: str, end: str, score: ScoreSource | None
 
     Returns (operator, how many nodes, "rule" | "function body" | "missing").
     """
-    work = _with_score(model, score)
+    work = _with_score(model, score, end)
     path = tensors_between(work.graph.nodes, [start], [end])
     nodes = [
         node
@@ -65,11 +67,12 @@ def verification_model(
     `layer_gradient` and, for a float `image` input, `input_gradient`. Returns it with the actual names of these.
     `score` is what is explained, where that appends to the model.
     """
-    work = _with_score(model, score)
+    work = _with_score(model, score, logits)
+    tensor = real_layer(work, work.graph.tensors()[layer])
     op = Emitter(work)
     publish = Publisher(op)
     tensors = work.graph.tensors()
-    tensor, scores = tensors[layer], tensors[logits]
+    scores = tensors[logits]
     offset = publish.input("offset", tensor.dtype, tensor.shape)
     consumers = list(tensor.outputs)
     maker = next(i for i, node in enumerate(work.graph.nodes) if any(t is tensor for t in node.outputs))
@@ -86,15 +89,34 @@ def verification_model(
     publish.output("layer_gradient", _or_zeros(op, grads[shifted.name], tensor), tensor.shape)
     if image:
         publish.output("input_gradient", _or_zeros(op, grads[image], tensors[image]), tensors[image].shape)
+    _unfuse(op)
     prune(work, [])
     return as_float64(write(work)), publish.names
 
 
-def _with_score(model: ModelSource, score: ScoreSource | None) -> Model:
+def _with_score(model: ModelSource, score: ScoreSource | None, logits: str) -> Model:
     work = read(model)
-    if score is not None:
+    if score is not None or logits not in work.graph.tensors():
         find_logits(work, score)
     return work
+
+
+def _unfuse(op: Emitter) -> None:
+    """Puts expansions in the place of nodes that compute on integers or that only ONNX Runtime knows.
+
+    What is left of integers is quantised and dequantised by nodes of their own.
+    """
+    for source in list(op.model.graph.nodes):
+        key = key_of(source)
+        is_standard = schema(source.op, op.model.opset, source.domain or "") is not None
+        if key not in EXPANSIONS or (is_standard and key not in QUANTISED_OUTPUT):
+            continue
+        with op.inserting_at(op.nodes.index(source) + 1):
+            body = expand(op, view(source, op.model.opset))
+        own = {id(node) for node in body.nodes} if body else set()
+        for old, new in zip(source.outputs, body.outputs if body else (), strict=False):
+            for consumer in [node for node in old.outputs if id(node) not in own] if new is not None else []:
+                consumer.inputs = [new if used is old else used for used in consumer.inputs]
 
 
 def _or_zeros(op: Emitter, grad: Tensor | None, like: Tensor) -> Tensor:
@@ -133,14 +155,18 @@ def _convert(graph: onnx.GraphProto, opset: int, strict: bool) -> None:
 
 
 def _float32_operands(node: onnx.NodeProto, opset: int) -> list[int]:
-    """Indices of the inputs that may be float32 but not float64."""
+    """Indices of the inputs that may be float32 but not float64, unlike the outputs."""
     specification = schema(node.op_type, opset, node.domain)
-    if specification is None:
+    if specification is None or "quantizelinear" in node.op_type.lower():  # `Float64Session` takes these in any type
         return []
+    results = {formal.type_str for formal in specification.outputs}  # a node of float32 alone computes in float64
     return [
         index
         for index, (name, formal) in enumerate(zip(node.input, specification.inputs, strict=False))
-        if name and "tensor(float)" in formal.types and "tensor(double)" not in formal.types
+        if name
+        and "tensor(float)" in formal.types
+        and "tensor(double)" not in formal.types
+        and formal.type_str not in results
     ]
 
 

@@ -9,7 +9,6 @@ from ..emit import Emitter
 from ..errors import OnnxplainError
 from ..expand import expansion_of
 from ..node import Node
-from ..quantised import dequantised
 from ..tensors import Tensor, dtype_of, rank
 
 MASKED = -10000.0  # the default of `mask_filter_value`
@@ -27,7 +26,7 @@ def attention(op: Emitter, node: Node) -> list[Tensor | None]:
 def quantised_attention(op: Emitter, node: Node) -> list[Tensor | None]:
     """As Attention, of a dequantised input and dequantised weights."""
     x, weights, bias, x_scale, w_scale, mask, x_zero, w_zero, past = [*node.inputs, *[None] * 4][:9]
-    reals = dequantised(op, x, x_scale, x_zero), dequantised(op, weights, w_scale, w_zero, axis=-1)
+    reals = op.DequantizeLinear(x, x_scale, x_zero), op.DequantizeLinear(weights, w_scale, w_zero, axis=1)
     return _projected(op, node, *reals, bias, mask, past, None)
 
 
