@@ -7,6 +7,7 @@ from functools import reduce
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, value_of
+from .poles import unless_idle
 
 
 @gradient_of("Add")
@@ -33,8 +34,10 @@ def div(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """z = x/y: dx = g/y, dy = -g*z/y."""
     _, y = node.inputs
     (z,) = node.outputs
-    dx = op.Div(grad, y)
-    return [dx, lambda: op.Neg(op.Mul(dx, z))]
+    dx, known = op.Div(grad, y), value_of(y)
+    if known is not None and known.all():
+        return [dx, lambda: op.Neg(op.Mul(dx, z))]
+    return [lambda: unless_idle(op, grad, dx), lambda: unless_idle(op, grad, op.Neg(op.Mul(dx, z)))]
 
 
 @gradient_of("Mod")
@@ -60,13 +63,13 @@ def pow_(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
                 return op.Mul(grad, op.Mul(x, 2.0) if number == 2.0 else p)
         # Where p = 0 the power is taken to 1 instead, so that 0 * 0^-1 is 0 and not NaN.
         nonzero = op.Add(p, op.cast_like(op.is_zero(p), p))
-        return op.Mul(grad, op.Mul(p, op.Pow(x, op.Sub(nonzero, 1.0))))
+        return unless_idle(op, grad, op.Mul(grad, op.Mul(p, op.Pow(x, op.Sub(nonzero, 1.0)))))
 
     def dp() -> Tensor:
         # log(1) = 0 stands for log(0) where the limit of x^p log(x), or PyTorch's choice for it, is 0.
         guarded = op.And(op.is_zero(x), op.GreaterOrEqual(p, 0.0))
         log = op.Log(op.Add(op.cast_like(guarded, x), x))
-        return op.cast_like(op.Mul(grad, op.Mul(z, log)), exponent)
+        return op.cast_like(unless_idle(op, grad, op.Mul(grad, op.Mul(z, log))), exponent)
 
     return [dx, dp]
 

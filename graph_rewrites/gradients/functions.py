@@ -11,6 +11,7 @@ import numpy as np
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor
+from .poles import unless_idle
 
 Formula: TypeAlias = Callable[[Emitter, Tensor, Tensor, Tensor], Tensor]
 
@@ -39,6 +40,10 @@ FORMULAS: dict[str, Formula] = {
 }
 
 
+# Their derivative has a pole, or they end.
+POLES = {"Reciprocal", "Sqrt", "Log", "Asin", "Acos", "Acosh", "Atanh"}
+
+
 def _one_minus_square(op: Emitter, x: Tensor) -> Tensor:
     return op.Mul(op.Sub(1.0, x), op.Add(x, 1.0))
 
@@ -46,7 +51,8 @@ def _one_minus_square(op: Emitter, x: Tensor) -> Tensor:
 def _register(op_type: str, formula: Formula) -> None:
     @gradient_of(op_type)
     def rule(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-        return [formula(op, grad, node.inputs[0], node.outputs[0])]
+        dx = formula(op, grad, node.inputs[0], node.outputs[0])
+        return [unless_idle(op, grad, dx) if op_type in POLES else dx]
 
 
 for _op_type, _formula in FORMULAS.items():

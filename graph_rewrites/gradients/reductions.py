@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter, Operand
 from ..tensors import Tensor, is_static, rank, value_of
+from .poles import unless_idle
 
 
 @gradient_of("ReduceSum")
@@ -89,7 +90,7 @@ def reduce_sum_square(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 @gradient_of("ReduceLogSum")
 def reduce_log_sum(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """y = log(s): dx = g/s = g*exp(-y)."""
-    share = op.Mul(grad, op.Exp(op.Neg(node.outputs[0])))
+    share = unless_idle(op, grad, op.Mul(grad, op.Exp(op.Neg(node.outputs[0]))))
     return _gradient(node, op.expand_like(_kept(op, node, share), node.inputs[0]))
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
+from onnx import parser
+from onnxplain.engine.float64 import Float64Session
 from onnxplain.graph_rewrites.vjp import append_vjp
 
 from .harness import Case, forward, gradients, runtime_gradients
@@ -138,6 +140,59 @@ def test_an_infinite_gradient_stays_out_of_the_branch_that_was_not_selected() ->
     for results in (gradients(case, vector(INF, INF)), runtime_gradients(case, vector(INF, INF))):
         np.testing.assert_array_equal(results[1], [INF, 0])
         np.testing.assert_array_equal(results[2], [0, INF])
+
+
+# x at a pole or beyond it, where the branch that has it is not chosen: the whole is 3x there, or 0.
+NOT_CHOSEN = {
+    "Sqrt": (["f = Sqrt(x)"], [-1, 0]),
+    "Log": (["f = Log(x)"], [-1, 0]),
+    "Reciprocal": (["f = Reciprocal(x)"], [0]),
+    "Asin": (["f = Asin(x)"], [-1, 1, 2]),
+    "Acos": (["f = Acos(x)"], [-1, 1, 2]),
+    "Acosh": (["f = Acosh(x)"], [1, 0]),
+    "Atanh": (["f = Atanh(x)"], [-1, 1, 2]),
+    "Div": (["f = Div(three, x)"], [0]),
+    "Div of 0": (["f = Div(x, x)"], [0]),
+    "Pow": (["f = Pow(x, half)"], [-1, 0]),
+    "Pow of a base": (["f = Pow(x, x)"], [-1]),
+    "ReduceLogSum": (["i = Unsqueeze(x, one)", "f = ReduceLogSum<keepdims = 0>(i, one)"], [-1, 0]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:overflow", "ignore:invalid value")
+@pytest.mark.parametrize("name", NOT_CHOSEN)
+def test_a_pole_in_a_branch_that_was_not_chosen_leaves_no_nan(name: str) -> None:
+    nodes, values = NOT_CHOSEN[name]
+    feeds = {"x": vector(*values), "y_cotangent": np.ones(len(values))}
+    for grad in vjp_of(f"{' '.join(nodes)} a = Mul(x, three) y = Where(never, f, a)", len(values), feeds):
+        np.testing.assert_array_equal(grad, np.full(len(values), 3.0))
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:overflow", "ignore:invalid value")
+@pytest.mark.parametrize("floor", ["Max(n, half)", "Clip(n, half)"])
+@pytest.mark.parametrize("norm", ["q = Mul(x, x) s = ReduceSum<keepdims = 1>(q) n = Sqrt(s)", "n = ReduceL2(x)"])
+def test_a_zero_vector_can_be_normalised(norm: str, floor: str) -> None:
+    """Near 0, y = x / Max(|x|, 1/2) is 2x."""
+    feeds = {"x": np.zeros(3), "y_cotangent": vector(1, -2, 3)}
+    for grad in vjp_of(f"{norm} m = {floor} y = Div(x, m)", 3, feeds):
+        np.testing.assert_array_equal(grad, [2, -4, 6])
+
+
+def vjp_of(body: str, size: int, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """The gradient of y with respect to x, in float64 and in float32 by ONNX Runtime."""
+    grads = []
+    for dtype, kind in (("double", np.float64), ("float", np.float32)):
+        model = parser.parse_model(
+            f'<ir_version: 8, opset_import: ["" : 18]> g ({dtype}[{size}] x) => ({dtype}[{size}] y) '
+            f"<{dtype} three = {{3}}, {dtype} half = {{0.5}}, int64[1] one = {{1}}, bool never = {{0}}> {{ {body} }}"
+        )
+        vjp, fed = append_vjp(model, "y", "x"), {key: value.astype(kind) for key, value in feeds.items()}
+        if kind is np.float64:
+            grads += Float64Session(vjp).run(["x_grad"], fed)
+        else:
+            session = ort.InferenceSession(vjp.SerializeToString(), providers=["CPUExecutionProvider"])
+            grads += session.run(["x_grad"], fed)
+    return grads
 
 
 @pytest.mark.parametrize("ratio", [np.array(0.25), None], ids=["ratio", "default ratio"])
