@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -24,7 +24,8 @@ from .emit import Emitter
 from .errors import OnnxplainError
 from .node import Node, key_of, used_tensors
 from .shape_inference import infer_shapes
-from .subgraphs import node_proto
+from .stand_ins import STANDARD
+from .subgraphs import Type, node_proto, parameter_types
 from .tensors import Tensor, schema, type_proto, value_of
 
 Expansion: TypeAlias = Callable[[Emitter, Node], Sequence[Tensor | None]]
@@ -83,28 +84,58 @@ def has_function_body(node: gs.Node, opset: int) -> bool:
 def function_body(op: Emitter, node: gs.Node) -> Body | None:
     """Appends the node's function body (operator specification, "Function Body") on the node's inputs.
 
-    Returns None where the specification defines no body.
+    Returns None where the specification defines no body for this node.
     """
-    if not has_function_body(node, op.model.opset):
+    function = _function(node, op.model.opset)
+    if function is None:
         return None
     inputs = {t.name: t for t in used_tensors(node) if t.name}
+    call = node_proto(node)
+    call.domain = function.domain
+    specified = schema(node.op, op.model.opset, node.domain or "").attributes
+    given = {attribute.name for attribute in call.attribute}
+    defaults = [specified[name].default_value for name in function.attribute if name not in given]
+    call.attribute.extend(value for value in defaults if value.type)
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
-            [node_proto(node)],
+            [call],
             "body",
             [onnx.ValueInfoProto(name=name, type=type_proto(tensor)) for name, tensor in inputs.items()],
             [onnx.ValueInfoProto(name=t.name) for t in node.outputs if t.name],
         ),
-        opset_imports=[onnx.helper.make_opsetid("", op.model.opset)],
+        functions=[function],
+        opset_imports=[*function.opset_import, onnx.helper.make_opsetid(function.domain, 1)],
     )
-    inlined = inliner.inline_selected_functions(model, [(node.domain or "", node.op)], inline_schema_functions=True)
-    if any(inner.op_type == node.op for inner in inlined.graph.node):
-        return None
+    inlined = inliner.inline_local_functions(model)
     # Bodies compute shapes from sizes: inference over the whole body sees through that, node by node it does not.
     body = gs.import_onnx(infer_shapes(inlined))
     start = len(op.nodes)
     known = replay(op, body.nodes, inputs)
     return Body(op.nodes[start:], [known[t.name] if t.name else None for t in node.outputs])
+
+
+def _function(node: gs.Node, opset: int) -> onnx.FunctionProto | None:
+    """The node's function body as a model-local function; it may depend on which inputs there are, and their types."""
+    specification: Any = schema(node.op, opset, node.domain or "")
+    if not has_function_body(node, opset):
+        return None
+    if specification.has_function:
+        version = max(v for v in specification.function_opset_versions if v <= opset)
+        written = specification.get_function_with_opset_version(version)
+    else:
+        version = max(v for v in specification.context_dependent_function_opset_versions if v <= opset)
+        types = [type_proto(tensor) if tensor.name else onnx.TypeProto() for tensor in node.inputs]
+        written = specification.get_context_dependent_function_with_opset_version(
+            version, node_proto(node).SerializeToString(), [value.SerializeToString() for value in types]
+        )
+    function = onnx.FunctionProto.FromString(written)
+    if not function.node or any(inner.op_type == node.op for inner in function.node):
+        return None
+    function.domain = "body"
+    others = [imported for imported in function.opset_import if imported.domain not in STANDARD]
+    del function.opset_import[:]
+    function.opset_import.extend([onnx.helper.make_opsetid("", opset), *others])
+    return function
 
 
 def replay(op: Emitter, nodes: Sequence[gs.Node], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -123,14 +154,21 @@ def replay(op: Emitter, nodes: Sequence[gs.Node], tensors: dict[str, Tensor]) ->
                 "evaluates again; export the model for inference"
             )
         inputs = [known.get(tensor.name, tensor) for tensor in node.inputs]
-        attributes = {k: _replay_graph(op, v, known) if isinstance(v, gs.Graph) else v for k, v in node.attrs.items()}
+        types = parameter_types(node, inputs)
+        attributes = {
+            key: _replay_graph(op, value, known, types) if isinstance(value, gs.Graph) else value
+            for key, value in node.attrs.items()
+        }
         results = op.copy(node, inputs, attributes)
         known.update({tensor.name: result for tensor, result in zip(node.outputs, results, strict=True) if tensor.name})
     return known
 
 
-def _replay_graph(op: Emitter, graph: gs.Graph, known: dict[str, Tensor]) -> gs.Graph:
-    inputs = [op.parameter(tensor.name, tensor) for tensor in graph.inputs]
+def _replay_graph(op: Emitter, graph: gs.Graph, known: dict[str, Tensor], types: Sequence[Type]) -> gs.Graph:
+    """A copy of a subgraph; `types` are those of its inputs, which a function body leaves out."""
+    likes = [gs.Variable("", *kind) for kind in types] or graph.inputs
+    pairs = zip(graph.inputs, likes, strict=True)
+    inputs = [op.parameter(own.name, like if own.dtype is None else own) for own, like in pairs]
     with op.subgraph(graph.name, inputs) as copy:
         own = {tensor.name: parameter for tensor, parameter in zip(graph.inputs, inputs, strict=True)}
         inner = replay(op, graph.nodes, known | own)

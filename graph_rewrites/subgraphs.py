@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
@@ -56,6 +57,24 @@ def _scan_types(node: gs.Node) -> list[Type]:
 
 # The types of the outputs of a node whose subgraphs have types.
 CONTROL_FLOW: dict[str, Callable[[gs.Node], list[Type]]] = {"If": _if_types, "Loop": _loop_types, "Scan": _scan_types}
+
+
+def parameter_types(node: gs.Node, inputs: Sequence[Tensor]) -> list[Type]:
+    """The types of what a node on some inputs hands to its body; a state of a Loop may change its shape."""
+    if node.op == "Loop":
+        states = [(state.dtype, None) for state in inputs[2:]]
+        return [(np.dtype(np.int64), []), (np.dtype(np.bool_), []), *states]
+    if node.op == "Scan":
+        first = len(inputs) - node.attrs["num_scan_inputs"]
+        axes = node.attrs.get("scan_input_axes") or [0] * node.attrs["num_scan_inputs"]
+        types = [(state.dtype, state.shape) for state in inputs[:first]]
+        for tensor, axis in zip(inputs[first:], axes, strict=True):
+            shape = None if tensor.shape is None else list(tensor.shape)
+            if shape is not None:
+                del shape[axis]
+            types.append((tensor.dtype, shape))
+        return types
+    return []
 
 
 def node_proto(node: gs.Node, source: onnx.NodeProto | None = None) -> onnx.NodeProto:

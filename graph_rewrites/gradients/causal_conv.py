@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-import onnx
-
 from ..emit import Emitter
 from ..errors import OnnxplainError
 from ..expand import expansion_of
 from ..node import Node
-from ..tensors import Tensor, dtype_of
+from ..tensors import Tensor
+from .convolution import compute, sizes_of
 
 
 @expansion_of("CausalConvWithState")
@@ -23,9 +21,9 @@ def causal_conv_with_state(op: Emitter, node: Node) -> list[Tensor]:
             "fixed one"
         )
     if past is None:
-        before = op.join(op.sizes(x, [0, 1]), op.Sub(op.size(weight, 2), [1]))
-        past = op.Expand(np.zeros((), onnx.helper.tensor_dtype_to_np_dtype(dtype_of(x))), before)
-    whole = op.Concat(past, x, axis=2)
+        whole = op.Pad(x, op.join([0, 0], compute(op, "Sub", sizes_of(op, weight, [2]), 1), [0, 0, 0]))
+    else:
+        whole = op.Concat(past, x, axis=2)
     y = op.declare(op.Conv(whole, weight, bias, group=channels), x)
     if node.attrs["activation"] in ("silu", "swish"):
         y = op.Mul(y, op.Sigmoid(y))
