@@ -7,6 +7,7 @@ import math
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor
+from .poles import unless_idle
 
 
 @gradient_of("Relu")
@@ -150,17 +151,18 @@ def softsign(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 
 @gradient_of("Softmax")
 def softmax(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = y*(g - sum(g*y)) along the axis."""
+    """dx = y*(g - sum(g*y)) along the axis; of -inf alone (a row of attention that is masked whole) y is NaN."""
     (y,) = node.outputs
     inner = op.ReduceSum(op.Mul(grad, y), [node.attrs["axis"]], keepdims=1)
-    return [op.Mul(y, op.Sub(grad, inner))]
+    return [unless_idle(op, grad, op.Mul(y, op.Sub(grad, inner)))]
 
 
 @gradient_of("LogSoftmax")
 def log_softmax(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = g - exp(y)*sum(g) along the axis."""
+    """dx = g - exp(y)*sum(g) along the axis; of -inf alone y is NaN."""
     (y,) = node.outputs
-    return [op.Sub(grad, op.Mul(op.Exp(y), op.ReduceSum(grad, [node.attrs["axis"]], keepdims=1)))]
+    dx = op.Sub(grad, op.Mul(op.Exp(y), op.ReduceSum(grad, [node.attrs["axis"]], keepdims=1)))
+    return [unless_idle(op, grad, dx)]
 
 
 def _positive(op: Emitter, x: Tensor) -> Tensor:

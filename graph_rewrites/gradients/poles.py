@@ -1,4 +1,4 @@
-"""Where a derivative is infinite or undefined, and no gradient arrives."""
+"""Poles and undefined values, and what they do to a gradient of zero."""
 
 from __future__ import annotations
 

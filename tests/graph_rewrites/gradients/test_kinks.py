@@ -153,6 +153,8 @@ NOT_CHOSEN = {
     "Atanh": (["f = Atanh(x)"], [-1, 1, 2]),
     "Div": (["f = Div(three, x)"], [0]),
     "Div of 0": (["f = Div(x, x)"], [0]),
+    "Softmax": (["f = Softmax<axis = 0>(x)"], [-INF, -INF]),
+    "LogSoftmax": (["f = LogSoftmax<axis = 0>(x)"], [-INF, -INF]),
     "Pow": (["f = Pow(x, half)"], [-1, 0]),
     "Pow of a base": (["f = Pow(x, x)"], [-1]),
     "ReduceLogSum": (["i = Unsqueeze(x, one)", "f = ReduceLogSum<keepdims = 0>(i, one)"], [-1, 0]),
