@@ -23,7 +23,7 @@ Gather: TypeAlias = Callable[[Tensor], Tensor]
 
 @gradient_of("ScatterElements")
 def scatter_elements(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """See `_gradients`."""
+    """dx = g, du = g at the updates u, apart from what the reduction makes of them, see `_gradients`."""
     x, indices, updates = node.inputs
     axis = node.attrs["axis"]
 
@@ -38,7 +38,10 @@ def scatter_elements(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 
 @gradient_of("ScatterND")
 def scatter_nd(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """See `_gradients`. Reductions are done by ScatterElements: ONNX Runtime's ScatterND errs on repeated indices."""
+    """dx = g, du = g at the updates u, apart from what the reduction makes of them, see `_gradients`.
+
+    Reductions are done by ScatterElements: ONNX Runtime's ScatterND errs on repeated indices.
+    """
     x, indices, updates = node.inputs
 
     def scatter(data: Tensor, values: Tensor, reduction: str) -> Tensor:

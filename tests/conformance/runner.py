@@ -34,13 +34,19 @@ def verdicts(words: Sequence[str] = (), processes: int = 2) -> list[Verdict]:
         for output in outputs:
             output.seek(0)
         lines = [line for output in outputs for line in output if line.startswith("{")]
-    found = [Verdict(**json.loads(line)) for line in lines]
+    found = [from_json(line) for line in lines]
     return sorted(found, key=lambda verdict: (verdict.operator, verdict.name))
 
 
 def to_json(verdict: Verdict) -> str:
-    """The verdict in one line, as `verdicts` reads it back."""
+    """The verdict in one line."""
     return json.dumps(asdict(verdict))
+
+
+def from_json(line: str) -> Verdict:
+    """The verdict that `to_json` wrote."""
+    fields = json.loads(line)
+    return Verdict(**fields | {"emitted": [tuple(kind) for kind in fields["emitted"]]})
 
 
 def summary(found: Sequence[Verdict]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from .page import PAGE, VERSIONS, page
 from .refused import REFUSED
 from .runner import details, verdicts
 from .verdict import FAIL, NOT_DIFFERENTIABLE, Verdict
@@ -37,3 +38,10 @@ def test_what_is_listed_is_still_refused(found: list[Verdict]) -> None:
 
 def test_less_than_two_percent_are_refused(found: list[Verdict]) -> None:
     assert len(LISTED) < 0.02 * sum(v.status != NOT_DIFFERENTIABLE for v in found)
+
+
+def test_the_support_table_is_up_to_date(found: list[Verdict]) -> None:
+    written = PAGE.read_text()
+    if VERSIONS not in written:
+        pytest.skip(f"docs/operators.md was not written {VERSIONS}")
+    assert written == page(found), "write it anew with `python -m tests.conformance.page`"
