@@ -4,6 +4,7 @@ Found with onnx 1.23:
 
     Unique                          sorted=0 indexes the first axis by positions in the flattened input
     Optional, OptionalGetElement    a list around the value that is never taken off again
+    SequenceMap                     takes a second sequence apart only where there is no third input
 """
 
 from __future__ import annotations
@@ -36,4 +37,11 @@ class OptionalGetElement(OpRun):
         return (x,)
 
 
-SELECTION: list[type[OpRun]] = [Unique, Optional, OptionalGetElement]
+class SequenceMap(OpRun):
+    def _run(self, sequence: list[Array], *further: Any, body: Any = None, attributes: Any = None) -> tuple[Any, ...]:
+        columns = [x if isinstance(x, list) else [x] * len(sequence) for x in further]
+        rows = [dict(zip(body.input_names, row, strict=True)) for row in zip(sequence, *columns, strict=True)]
+        return tuple(map(list, zip(*(body.run(None, row, attributes=attributes) for row in rows), strict=True)))
+
+
+SELECTION: list[type[OpRun]] = [Unique, Optional, OptionalGetElement, SequenceMap]

@@ -15,7 +15,7 @@ from .tensors import Tensor, schema
 # Operators that take a tensor out of a sequence or an optional, and those that make such or pass it on.
 TAKE_TENSORS = {"SequenceAt", "ConcatFromSequence", "OptionalGetElement"}
 HOLD_TENSORS = {
-    *("SequenceConstruct", "SequenceInsert", "SequenceErase", "SplitToSequence"),
+    *("SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceMap", "SplitToSequence"),
     *("Optional", "OptionalGetElement", "Identity"),
 }
 
@@ -81,8 +81,8 @@ def held_tensors(node: gs.Node) -> Iterator[Tensor]:
     while makers:
         maker = makers.pop()
         if maker.op in HOLD_TENSORS:
-            yield from maker.inputs
-            makers.extend(maker.inputs[0].inputs if maker.op not in ("SequenceConstruct", "SplitToSequence") else [])
+            yield from used_tensors(maker)
+            makers.extend(further for tensor in maker.inputs for further in tensor.inputs)
 
 
 def used_tensors(node: gs.Node) -> Iterator[Tensor]:

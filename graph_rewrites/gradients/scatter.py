@@ -100,9 +100,8 @@ def _gradients(op: Emitter, node: Node, grad: Tensor, scatter: Scatter, gather: 
         return [grad, None, lambda: gather(grad)]
     if reduction == "mul":
         of_x, of_u = Factors(op, x), Factors(op, updates)
-        totals = [
-            scatter(*pair, kind) for *pair, kind in zip(of_x.parts, of_u.parts, ("mul", "add", "add"), strict=True)
-        ]
+        kinds = ("mul", "add", "add")
+        totals = [scatter(a, b, kind) for a, b, kind in zip(of_x.parts, of_u.parts, kinds, strict=True)]
         return [
             lambda: op.Mul(grad, of_x.product_of_others(*totals)),
             None,

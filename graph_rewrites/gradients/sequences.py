@@ -14,7 +14,7 @@ import numpy as np
 
 from ..emit import Emitter
 from ..errors import OnnxplainError
-from ..expand import expansion_of
+from ..expand import expansion_of, replay
 from ..node import Node
 from ..tensors import Tensor, rank, value_of
 
@@ -71,31 +71,70 @@ def _elements(op: Emitter, node: Node, sequence: Tensor) -> list[Element]:
         else:
             del elements[_known(node, arguments[0]) if arguments else -1]
         return elements
+    if op_type == "SequenceMap":
+        return _mapped(op, node, maker, sequence)
     raise OnnxplainError(
         f"{node.op_type} (node {node.name!r}) reads a sequence that is known only at run time ({sequence.name!r}, from "
         f"{op_type}); choose a layer after it, or export the model with its loops unrolled"
     )
 
 
+def _mapped(op: Emitter, node: Node, maker: Any, sequence: Tensor) -> list[Element]:
+    """The elements that SequenceMap makes: its body applied to those of its inputs, or to inputs that are tensors."""
+    body, output = maker.attrs["body"], [tensor.name for tensor in maker.outputs].index(sequence.name)
+    first = _elements(op, node, maker.inputs[0])
+    further = [
+        _elements(op, node, tensor) if _is_sequence(tensor) else [partial(op.Identity, tensor)] * len(first)
+        for tensor in maker.inputs[1:]
+    ]
+
+    def apply(elements: Sequence[Element]) -> Tensor:
+        known = {tensor.name: element() for tensor, element in zip(body.inputs, elements, strict=True)}
+        result = body.outputs[output]
+        return replay(op, body.nodes, known).get(result.name, result)
+
+    return [partial(apply, elements) for elements in zip(first, *further, strict=True)]
+
+
+def _is_sequence(tensor: Tensor) -> bool:
+    makers = [maker.op for maker in tensor.inputs]
+    return bool(makers) and (makers[0].startswith("Sequence") or makers[0] == "SplitToSequence")
+
+
 def _pieces(op: Emitter, node: Node, inputs: Sequence[Tensor], axis: int, keepdims: int) -> list[Element]:
-    """The elements that SplitToSequence makes of its input: slices, or single positions without their axis."""
+    """The elements that SplitToSequence makes of its input: slices, or single positions without their axis.
+
+    Their number must be known, their sizes need not.
+    """
     x, split = [*inputs, None][:2]
     axis %= rank(x)
-    lengths, size = np.array(1) if split is None else value_of(split), x.shape[axis]
-    if (
-        lengths is not None and lengths.ndim == 0 and isinstance(size, int)
-    ):  # pieces of one length, the last may be less
-        starts = np.arange(0, size, int(lengths))
-        lengths = np.minimum(size - starts, lengths)
-    if lengths is None or lengths.ndim == 0:
+    size, lengths = x.shape[axis], np.array(1) if split is None else value_of(split)
+    if lengths is not None and lengths.ndim == 0 and isinstance(size, int):  # of one length; the last may be shorter
+        lengths = np.minimum(size - np.arange(0, size, int(lengths)), lengths)
+    count = (
+        len(lengths)
+        if lengths is not None and lengths.ndim
+        else (split.shape or [None])[0]
+        if split is not None
+        else None
+    )
+    if not isinstance(count, int):
         raise OnnxplainError(
             f"{node.op_type} (node {node.name!r}) reads pieces of {x.name!r} whose number is known only at run time; "
             "choose a layer after it, or export the model with fixed sizes"
         )
     if split is None and not keepdims:
-        return [partial(op.Gather, x, np.array(place), axis=axis) for place in range(size)]
-    ends = np.cumsum(lengths)
-    return [partial(op.Slice, x, ends[i : i + 1] - lengths[i], ends[i : i + 1], [axis]) for i in range(len(ends))]
+        return [partial(op.Gather, x, np.array(place), axis=axis) for place in range(count)]
+
+    def piece(place: int) -> Tensor:
+        if lengths is not None:
+            end = int(lengths[: place + 1].sum())
+            return op.Slice(x, [end - int(lengths[place])], [end], [axis])
+        ends, length = op.CumSum(split, np.array(0)), op.Slice(split, [place], [place + 1])
+        end = op.Slice(ends, [place], [place + 1])
+        return op.Slice(x, op.Sub(end, length), end, [axis])
+
+    return [partial(piece, place) for place in range(count)]
 
 
 def _known(node: Node, position: Tensor) -> int:

@@ -50,6 +50,13 @@ MODELS = {
         "a = SequenceAt(u, zero) y = Mul(a, x)"
     ),
     "passed on": "s = SequenceConstruct(x, z) t = Identity(s) a = SequenceAt(t, zero) y = Mul(a, a)",
+    "mapped": (
+        "s = SequenceConstruct(x, z) t = SequenceConstruct(z, z) "
+        "u, v = SequenceMap(s, t, x) <body = b (FLOAT[2,6] p, FLOAT[2,6] q, FLOAT[2,6] r) "
+        "=> (FLOAT[2,6] k, FLOAT[2,6] l) { k = Mul(p, q) l = Add(k, r) }> "
+        "a = ConcatFromSequence<axis = 0>(v) b = SequenceAt(u, zero) c = SequenceAt(u, i) d = Mul(b, c) "
+        "e = ConcatFromSequence<axis = 0>(u) f = Mul(e, a) g = Concat<axis = 0>(d, d) y = Add(f, g)"
+    ),
     "a tensor as an optional": "a = OptionalGetElement(x) y = Mul(a, a)",
     "an optional tensor": "o = Optional(x) a = OptionalGetElement(o) y = Mul(a, a)",
     "an optional sequence": (
@@ -66,7 +73,7 @@ CONSTANTS = (
 def model(body: str, dtype: str, inputs: str = "") -> onnx.ModelProto:
     parsed = parser.parse_model(
         f'<ir_version: 8, opset_import: ["" : 18]> g ({dtype}[2,6] x, {dtype}[2,6] z {inputs}) => ({dtype} y) '
-        f"<{CONSTANTS}> {{ {body} }}"
+        f"<{CONSTANTS}> {{ {body.replace('FLOAT', dtype)} }}"
     )
     parsed.graph.output[0].type.tensor_type.ClearField("shape")
     return parsed
@@ -96,6 +103,17 @@ def test_gradients_pass_through_sequences(name: str) -> None:
     fed = {k: v.astype(np.float32) for k, v in {**feeds, "y_cotangent": cotangent}.items()}
     for grad, actual in zip(grads, runtime.run([f"{w}_grad" for w in wrt], fed), strict=True):
         np.testing.assert_allclose(actual, grad, rtol=1e-4, atol=1e-5)
+
+
+def test_pieces_may_have_sizes_that_run_time_decides() -> None:
+    body = (
+        "s = SplitToSequence<axis = 1>(x, lengths) a = SequenceAt(s, i) b = SequenceAt(s, j) y = Concat<axis = 1>(b, a)"
+    )
+    vjp = append_vjp(model(body, "double", ", int64[3] lengths"), "y", "x")
+    cotangent = rng.normal(size=(2, 5))
+    feeds = {"x": X, "z": Z, "lengths": np.array([1, 3, 2]), "y_cotangent": cotangent}
+    (grad,) = Float64Session(vjp).run(["x_grad"], feeds)
+    np.testing.assert_array_equal(grad, np.concatenate([np.zeros((2, 1)), cotangent[:, 2:], cotangent[:, :2]], axis=1))
 
 
 @pytest.mark.parametrize(
