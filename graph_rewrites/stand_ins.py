@@ -146,12 +146,13 @@ def _conv_transpose(node: onnx.NodeProto, attributes: Attributes) -> Iterator[on
 
 @stand_in_for("FusedMatMul", "TransposeMatMul", "FusedMatMulActivation")
 def _matmul(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
-    def operand(side: str, row: str, column: str) -> str:
-        last = column + row if attributes.get(f"trans{side}") else row + column
-        return f"{last[0]}...{last[1]}" if attributes.get(f"transBatch{side}") else f"...{last}"
-
-    equation = f"{operand('A', 'i', 'j')},{operand('B', 'j', 'k')}->...ik"
-    yield helper.make_node("Einsum", node.input, node.output, equation=equation)
+    operands = []
+    for side, tensor in zip("AB", node.input, strict=True):
+        before = "i...j" if attributes.get(f"transBatch{side}") else "...ij"
+        after = "...ji" if attributes.get(f"trans{side}") else "...ij"
+        operands.append(f"{node.output[0]}/{side}")
+        yield helper.make_node("Einsum", [tensor], operands[-1:], equation=f"{before}->{after}")
+    yield helper.make_node("MatMul", operands, node.output)
 
 
 @stand_in_for("FusedGemm")
@@ -209,54 +210,84 @@ def _embedding(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.No
 @stand_in_for("Attention", "QAttention")
 def _attention(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     """The values' part of the projection: [batch, sequence, values]."""
-    wide = f"{node.output[0]}/projection"
-    sizes = attributes.get("qkv_hidden_sizes")
-    weight = node.input[1]
+    name, wide = node.output[0], f"{node.output[0]}/projection"
+    source, weight = node.input[:2]
     if node.op_type == "QAttention":
-        weight = f"{wide}/weight"
-        yield helper.make_node("CastLike", [node.input[1], node.input[3]], [weight])
-        yield helper.make_node("CastLike", [node.input[0], node.input[3]], [f"{wide}/input"])
-    source = f"{wide}/input" if node.op_type == "QAttention" else node.input[0]
+        yield helper.make_node("CastLike", [weight, node.input[3]], [f"{wide}/weight"])
+        yield helper.make_node("CastLike", [source, node.input[3]], [f"{wide}/input"])
+        source, weight = f"{wide}/input", f"{wide}/weight"
     yield helper.make_node("MatMul", [source, weight], [wide])
-    parts = [f"{wide}/query", f"{wide}/key", node.output[0]]
-    if sizes:
+    parts = [f"{name}/query", f"{name}/key", name]
+    if sizes := attributes.get("qkv_hidden_sizes"):
         yield helper.make_node("Constant", [], [f"{wide}/sizes"], value_ints=sizes)
         yield helper.make_node("Split", [wide, f"{wide}/sizes"], parts, axis=-1)
     else:
         yield _split(wide, parts, attributes)
+    if len(node.output) < 2 or not node.output[1]:
+        return
+    past_at = 4 if node.op_type == "Attention" else 8
+    past = node.input[past_at] if len(node.input) > past_at else ""
+    yield from _heads(f"{name}/key", attributes["num_heads"])
+    yield helper.make_node("Constant", [], [f"{name}/first"], value_ints=[0])
+    yield helper.make_node("Unsqueeze", [f"{name}/key/heads", f"{name}/first"], [f"{name}/one"])
+    yield helper.make_node("Concat", [f"{name}/one"] * 2, [f"{name}/both" if past else node.output[1]], axis=0)
+    if past:
+        yield helper.make_node("Concat", [past, f"{name}/both"], node.output[1:2], axis=3)
+
+
+def _heads(tensor: str, heads: int) -> Iterator[onnx.NodeProto]:
+    """[batch, sequence, heads * size] as `<tensor>/heads`, [batch, heads, sequence, size]."""
+    yield helper.make_node("Constant", [], [f"{tensor}/sizes"], value_ints=[0, 0, heads, -1])
+    yield helper.make_node("Reshape", [tensor, f"{tensor}/sizes"], [f"{tensor}/split"])
+    yield helper.make_node("Transpose", [f"{tensor}/split"], [f"{tensor}/heads"], perm=[0, 2, 1, 3])
 
 
 @stand_in_for("MultiHeadAttention")
 def _multi_head_attention(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     """[batch, sequence, values]: the queries' shape where values are packed with them."""
-    name = node.output[0]
-    values = node.input[2] if len(node.input) > 2 else ""
-    if values:
+    name, heads = node.output[0], attributes["num_heads"]
+    _, key, value, _, _, _, past_key, past_value = [*node.input, *[""] * 8][:8]
+    if value:
         # Queries give batch and sequence, values the last axis.
-        yield helper.make_node("Einsum", [node.input[0], values], [name], equation="bsq,bkv->bsv")
-        return
-    if len(node.input) > 1 and node.input[1]:  # keys and values are packed: [B, L, heads, 2, head size]
+        yield helper.make_node("Einsum", [node.input[0], value], [name], equation="bsq,bkv->bsv")
+        yield from _caches(node, (key, value), (past_key, past_value), heads)
+    elif key:  # keys and values are packed: [batch, sequence, heads, 2, size]
         yield helper.make_node("Identity", node.input[:1], [name])
-        return
-    first = f"{name}/first"
-    yield helper.make_node("Constant", [], [f"{first}/index"], value_int=0)
-    yield helper.make_node("Gather", [node.input[0], f"{first}/index"], [first], axis=3)
-    yield helper.make_node("Flatten", [first], [f"{first}/flat"], axis=2)
-    yield helper.make_node("Constant", [], [f"{first}/shape"], value_ints=[0, 0, -1])
-    yield helper.make_node("Reshape", [first, f"{first}/shape"], [name])
+    else:  # so are queries with them
+        yield helper.make_node("Constant", [], [f"{name}/index"], value_int=0)
+        yield helper.make_node("Gather", [node.input[0], f"{name}/index"], [f"{name}/queries"], axis=3)
+        yield helper.make_node("Constant", [], [f"{name}/joined"], value_ints=[0, 0, -1])
+        yield helper.make_node("Reshape", [f"{name}/queries", f"{name}/joined"], [name])
+
+
+def _caches(
+    node: onnx.NodeProto, tensors: tuple[str, str], pasts: tuple[str, str], heads: int
+) -> Iterator[onnx.NodeProto]:
+    """The second and the third output: keys and values after those of the past."""
+    for tensor, past, present in zip(tensors, pasts, node.output[1:3], strict=False):
+        if not present:
+            continue
+        own = f"{present}/new"
+        yield helper.make_node("Identity", [tensor], [own])
+        yield from _heads(own, heads)
+        if past:
+            yield helper.make_node("Concat", [past, f"{own}/heads"], [present], axis=2)
+        else:
+            yield helper.make_node("Identity", [f"{own}/heads"], [present])
 
 
 @stand_in_for("GroupQueryAttention")
 def _group_query_attention(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
-    """[batch, sequence, heads * head size]: the queries' own part of what is packed."""
-    if len(node.input) > 1 and node.input[1]:
+    """[batch, sequence, heads * size]: the queries' own part of what is packed."""
+    name, heads, shared = node.output[0], attributes["num_heads"], attributes["kv_num_heads"]
+    _, key, value, past_key, past_value = [*node.input, *[""] * 5][:5]
+    if key:
         yield helper.make_node("Identity", node.input[:1], node.output[:1])
+        yield from _caches(node, (key, value), (past_key, past_value), shared)
         return
-    heads, shared = attributes["num_heads"], attributes["kv_num_heads"]
-    name = node.output[0]
     shapes = {"heads": [0, 0, heads + 2 * shared, -1], "joined": [0, 0, -1], "start": [0], "end": [heads], "axis": [2]}
-    for key, value in shapes.items():
-        yield helper.make_node("Constant", [], [f"{name}/{key}"], value_ints=value)
+    for part, sizes in shapes.items():
+        yield helper.make_node("Constant", [], [f"{name}/{part}"], value_ints=sizes)
     yield helper.make_node("Reshape", [node.input[0], f"{name}/heads"], [f"{name}/by_head"])
     slices = [f"{name}/{part}" for part in ("by_head", "start", "end", "axis")]
     yield helper.make_node("Slice", slices, [f"{name}/queries"])

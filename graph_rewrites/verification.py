@@ -11,13 +11,14 @@ from onnx import numpy_helper
 from .backward import GRADIENTS, sweep, tensors_between
 from .backward_rules import rule_set
 from .emit import Emitter
-from .expand import EXPANSIONS, can_expand, expand
+from .expand import can_expand
 from .model_file import Model, ModelSource, read, write
-from .node import key_of, used_tensors, view
+from .node import key_of, used_tensors
 from .publish import Publisher, prune
-from .quantised import QUANTISED_OUTPUT, real_layer
+from .quantised import real_layer
 from .score import ScoreSource, find_logits
 from .tensors import Tensor, schema
+from .unfuse import unfuse
 
 NARROW = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 # Attributes that name an element type: Cast, EyeLike, RandomNormal, Multinomial ...
@@ -89,7 +90,7 @@ def verification_model(
     publish.output("layer_gradient", _or_zeros(op, grads[shifted.name], tensor), tensor.shape)
     if image:
         publish.output("input_gradient", _or_zeros(op, grads[image], tensors[image]), tensors[image].shape)
-    _unfuse(op)
+    unfuse(work)
     prune(work, [])
     return as_float64(write(work)), publish.names
 
@@ -99,24 +100,6 @@ def _with_score(model: ModelSource, score: ScoreSource | None, logits: str) -> M
     if score is not None or logits not in work.graph.tensors():
         find_logits(work, score)
     return work
-
-
-def _unfuse(op: Emitter) -> None:
-    """Puts expansions in the place of nodes that compute on integers or that only ONNX Runtime knows.
-
-    What is left of integers is quantised and dequantised by nodes of their own.
-    """
-    for source in list(op.model.graph.nodes):
-        key = key_of(source)
-        is_standard = schema(source.op, op.model.opset, source.domain or "") is not None
-        if key not in EXPANSIONS or (is_standard and key not in QUANTISED_OUTPUT):
-            continue
-        with op.inserting_at(op.nodes.index(source) + 1):
-            body = expand(op, view(source, op.model.opset))
-        own = {id(node) for node in body.nodes} if body else set()
-        for old, new in zip(source.outputs, body.outputs if body else (), strict=False):
-            for consumer in [node for node in old.outputs if id(node) not in own] if new is not None else []:
-                consumer.inputs = [new if used is old else used for used in consumer.inputs]
 
 
 def _or_zeros(op: Emitter, grad: Tensor | None, like: Tensor) -> Tensor:

@@ -74,8 +74,9 @@ def multi_head_attention(op: Emitter, node: Node) -> list[Tensor | None]:
         key, value = (_unpacked(op, key, i) for i in range(2))
     tensors = [query, key, value]
     if bias is not None:
-        ends = op.Concat(*(_width(op, tensor, heads) for tensor in tensors), axis=0)
-        parts = op.Split(bias, ends, outputs=3, axis=0)
+        parts = op.Split(bias, op.join(*(_width(op, tensor, heads) for tensor in tensors)), outputs=3, axis=0)
+        for part in parts:
+            part.shape = part.shape or [None]  # inference does not see sizes that are computed
         tensors = [_plus(op, tensor, part, heads) for tensor, part in zip(tensors, parts, strict=True)]
     query, key, value = (t if rank(t) == 4 else split_heads(op, t, heads) for t in tensors)
     if past_key is not None:
