@@ -12,6 +12,7 @@ import onnx
 import onnx_graphsurgeon as gs
 from onnx import numpy_helper, shape_inference
 
+from .constants import MAX_VALUES
 from .errors import OnnxplainError
 from .model_file import Model
 from .node import needed_nodes, subgraphs
@@ -268,8 +269,9 @@ class Emitter:
             return
         inputs = [tensor for tensor in node.inputs if tensor.name]
         types = {tensor.name: type_proto(tensor) for tensor in inputs}
-        constants = [tensor for tensor in inputs if isinstance(tensor, gs.Constant)]
-        data = {t.name: numpy_helper.from_array(np.asarray(t.values), t.name) for t in constants}
+        values = {tensor.name: value_of(tensor) for tensor in inputs}
+        small = {name: value for name, value in values.items() if value is not None and value.size <= MAX_VALUES}
+        data = {name: numpy_helper.from_array(value, name) for name, value in small.items()}
         specification = schema(node.op, self.model.opset, node.domain or "")
         if specification is None:
             raise OnnxplainError(f"operator {node.op} does not exist at opset {self.model.opset}; emit another")

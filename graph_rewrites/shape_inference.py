@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import onnx
-from onnx import numpy_helper, shape_inference
-from onnx.reference import ReferenceEvaluator
+from onnx import shape_inference
 
+from .constants import fold_integers, settle
 from .stand_ins import STANDARD, stand_ins
 
 POOLS = {"MaxPool", "AveragePool", "LpPool"}
-# What exporters compute shapes, axes and pads with; onnx's propagation of values knows only some of it.
-SHAPE_ARITHMETIC = {
-    *("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Cast", "Concat", "ConstantOfShape", "Gather", "Identity", "Reshape"),
-    *("Slice", "Squeeze", "Transpose", "Unsqueeze"),
-}
-MAX_SHAPE_VALUES = 64
-INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
 
 
 def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model with types and shapes inferred; nodes stay as they are.
 
     Inference runs on a stand-in in which some nodes are replaced: those for which onnx has no rule, by `stand_ins`;
-    arithmetic on constant integers, by its results; pooling in ceil mode whose last window would start past
-    the input, by one with larger windows. The specification drops such a window ("sliding windows that would start in
-    the right padded region are ignored"), and so does ONNX Runtime; onnx's inference counts it.
+    arithmetic on constant integers, by its results, and where ranks depend on them, known sizes and conditions too
+    (`settle`); pooling in ceil mode whose last window would start past the input, by one with larger windows. The
+    specification drops such a window ("sliding windows that would start in the right padded region are ignored"), and
+    so does ONNX Runtime; onnx's inference counts it.
     """
     stand_in = onnx.ModelProto()
     stand_in.CopyFrom(proto)
@@ -39,8 +32,10 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     _forget_shapes(
         stand_in.graph, [name for node in stand_in.graph.node if _is_ceil_pool(node) for name in node.output]
     )
-    _fold_integers(stand_in)
+    fold_integers(stand_in)
     inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
+    while settle(stand_in, inferred.graph):
+        inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
     corrected: set[int] = set()
     while wrong := {i: kernel for i, kernel in _overcounted_pools(inferred.graph).items() if i not in corrected}:
         for i, kernel in wrong.items():
@@ -58,36 +53,6 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     del inferred.graph.value_info[:]
     inferred.graph.value_info.extend(known)
     return inferred
-
-
-def _fold_integers(model: onnx.ModelProto) -> None:
-    """Replaces arithmetic on constant integers by Constant nodes."""
-    known = {tensor.name for tensor in model.graph.initializer if _is_small(tensor)}
-    constants: list[onnx.NodeProto] = []
-    arithmetic: list[onnx.NodeProto] = []
-    for node in model.graph.node:
-        if node.op_type == "Constant" and any(_is_small(attribute.t) for attribute in node.attribute):
-            constants.append(node)
-        elif node.op_type in SHAPE_ARITHMETIC and all(name in known for name in node.input if name):
-            arithmetic.append(node)
-        else:
-            continue
-        known.update(node.output)
-    if not arithmetic:
-        return
-    outputs = [onnx.ValueInfoProto(name=name) for node in arithmetic for name in node.output]
-    seeds = [tensor for tensor in model.graph.initializer if tensor.name in known]
-    graph = onnx.helper.make_graph([*constants, *arithmetic], "constants", [], outputs, seeds)
-    part = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    for node, value in zip(arithmetic, ReferenceEvaluator(part).run(None, {}), strict=True):
-        if value.size <= MAX_SHAPE_VALUES:
-            tensor = numpy_helper.from_array(value)
-            node.CopyFrom(onnx.helper.make_node("Constant", [], node.output, value=tensor))
-
-
-def _is_small(tensor: onnx.TensorProto) -> bool:
-    """Whether the tensor holds a few integers."""
-    return tensor.data_type in INTEGERS and math.prod(tensor.dims) <= MAX_SHAPE_VALUES
 
 
 def _overcounted_pools(graph: onnx.GraphProto) -> dict[int, list[int]]:

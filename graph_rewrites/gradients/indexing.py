@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
-from ..tensors import Tensor, rank, value_of
+from ..tensors import Tensor, dtype_of, rank, value_of
 
 
 def scatter_by_positions(op: Emitter, node: Node, grad: Tensor, **attributes: Any) -> Tensor:
@@ -21,8 +22,18 @@ def scatter_by_positions(op: Emitter, node: Node, grad: Tensor, **attributes: An
     x, *rest = node.inputs
     moved = op.emit(node.op_type, positions(op, x), *rest, **attributes)
     flat = op.zeros_like(op.Reshape(x, [-1]))
-    added = op.ScatterElements(flat, op.Reshape(moved, [-1]), op.Reshape(grad, [-1]), axis=0, reduction="add")
-    return op.reshape_like(added, x)
+    return op.reshape_like(added_up(op, flat, op.Reshape(moved, [-1]), op.Reshape(grad, [-1]), 0), x)
+
+
+def added_up(op: Emitter, zeros: Tensor, indices: Tensor, updates: Tensor, axis: int) -> Tensor:
+    """The sums of `updates` at each index along an axis, in the shape of `zeros`.
+
+    In float32 where the type is narrower: ONNX Runtime's CPU kernel adds no 16-bit floats.
+    """
+    if dtype_of(updates) in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
+        zeros, wide = (op.Cast(tensor, to=onnx.TensorProto.FLOAT) for tensor in (zeros, updates))
+        return op.cast_like(added_up(op, zeros, indices, wide, axis), updates)
+    return op.declare(op.ScatterElements(zeros, indices, updates, axis=axis, reduction="add"), zeros)
 
 
 def positions(op: Emitter, x: Tensor) -> Tensor:
@@ -93,16 +104,14 @@ def gather(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     count = op.reduce("ReduceProd", op.shape(indices), [0])
     updates = op.Reshape(grad, op.join(*(count if i == axis else op.size(x, i) for i in range(rank(x)))), allowzero=1)
     along = op.Reshape(indices, [-1, *[1] * (rank(x) - 1 - axis)])
-    dx = op.ScatterElements(op.zeros_like(x), op.Expand(along, op.Shape(updates)), updates, axis=axis, reduction="add")
-    return [op.declare(dx, x), None]
+    return [added_up(op, op.zeros_like(x), op.Expand(along, op.Shape(updates)), updates, axis), None]
 
 
 @gradient_of("GatherElements")
 def gather_elements(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx adds g up at the gathered elements."""
     x, indices = node.inputs
-    dx = op.ScatterElements(op.zeros_like(x), indices, grad, axis=node.attrs["axis"], reduction="add")
-    return [op.declare(dx, x), None]
+    return [added_up(op, op.zeros_like(x), indices, grad, node.attrs["axis"]), None]
 
 
 @gradient_of("GatherND")

@@ -12,6 +12,7 @@ from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, dtype_of, is_static
 from .convolution import Windows, sizes_of, slide, spatial, spread, windows_of
+from .indexing import added_up
 
 
 @gradient_of("MaxPool")
@@ -24,8 +25,7 @@ def max_pool(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
     (x,) = node.inputs
     indices = positions_of_maxima(op, node)
     flat = op.Expand(zero(grad), op.join(element_count(op, x)))
-    flat = op.ScatterElements(flat, op.Reshape(indices, [-1]), op.Reshape(grad, [-1]), axis=0, reduction="add")
-    return [op.reshape_like(flat, x)]
+    return [op.reshape_like(added_up(op, flat, op.Reshape(indices, [-1]), op.Reshape(grad, [-1]), 0), x)]
 
 
 def positions_of_maxima(op: Emitter, node: Node) -> Tensor:

@@ -129,6 +129,9 @@ def subgraph_vjp(
         if grad is not None:
             flowing[name] = op.Add(flowing[name], grad) if name in flowing else grad
     own: list[Tensor] = [known.get(tensor.name, tensor) for tensor in wanted]
+    outputs = [known.get(tensor.name, tensor) for tensor in graph.outputs]
+    if any(grad is not None and _of_other_rank(out, grad) for out, grad in zip(outputs, cotangents, strict=False)):
+        return [op.zeros_like(tensor) for tensor in own]  # a branch of an If that is never taken
     grads = sweep(op, nodes, flowing, [tensor.name for tensor in own], node.rules)
     return [op.zeros_like(tensor) if grads[tensor.name] is None else grads[tensor.name] for tensor in own]
 
@@ -162,6 +165,10 @@ def _typed(op: Emitter, node: Node, likes: Sequence[Tensor], states: range) -> g
 def _outputs_before_states(node: Node) -> int:
     """The body of a Loop puts out its condition first."""
     return int(node.op_type == "Loop")
+
+
+def _of_other_rank(a: Tensor, b: Tensor) -> bool:
+    return a.shape is not None and b.shape is not None and len(a.shape) != len(b.shape)
 
 
 def _differ(a: Sequence[int | str | None], b: Sequence[int | str | None]) -> bool:

@@ -8,6 +8,8 @@ import onnx
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, rank
+from .indexing import positions
+from .pooling import element_count
 
 
 @gradient_of("MaxUnpool")
@@ -18,11 +20,10 @@ def max_unpool(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     Runtime read the positions differently where an output shape is given. (Numbers are exact up to 2^24 elements.)
     """
     x, *rest = node.inputs
-    count = op.Size(x)
-    numbers = op.Cast(op.Range(np.array(1), op.Add(count, np.array(1)), np.array(1)), to=onnx.TensorProto.FLOAT)
-    placed = op.MaxUnpool(op.reshape_like(numbers, x), *rest, **node.source.attrs)
+    numbers = op.Cast(op.Add(positions(op, x), np.array(1)), to=onnx.TensorProto.FLOAT)
+    placed = op.MaxUnpool(numbers, *rest, **node.source.attrs)
     placed = op.Cast(op.Reshape(placed, [-1]), to=onnx.TensorProto.INT64)
-    target = op.Expand(op.cast_like(op.constant(np.zeros(1, np.float32)), grad), op.Reshape(op.Add(count, 1), [1]))
+    target = op.Expand(op.cast_like(op.constant(np.zeros(1, np.float32)), grad), op.Add(element_count(op, x), [1]))
     taken = op.ScatterElements(target, placed, op.Reshape(grad, [-1]), axis=0)
     return [op.reshape_like(op.Slice(taken, [1], [2**62], [0]), x), *[None] * len(rest)]
 
