@@ -10,7 +10,7 @@ from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..errors import OnnxplainError
 from ..tensors import Tensor, rank
-from .resize import identity_matrix
+from .matrices import identity_matrix
 
 
 @gradient_of("Einsum")

@@ -7,7 +7,7 @@ import numpy as np
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, rank, value_of
-from .resize import along_axis, identity_matrix
+from .matrices import along_axis, identity_matrix
 
 
 @gradient_of("Pad")

@@ -14,26 +14,48 @@ from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..errors import OnnxplainError
 from ..tensors import Tensor, rank, value_of
+from .matrices import along_axis, identity_matrix
+from .sampling import sampling_gradient
 
 
 @gradient_of("Resize")
 def resize(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
-    """dx = g times the transposed interpolation matrix of each resized axis.
+    """dx = g times the transposed interpolation matrix of each resized axis; droi, dscales: see `sampling_gradient`.
 
     Raises:
-        OnnxplainError: a gradient of the region of interest or of the scales is asked for, or the node both crops and
-            keeps the aspect ratio.
+        OnnxplainError: a gradient of the region of interest or of the scales is asked for, and the mode is cubic or
+            antialiased; or the node both crops and keeps the aspect ratio.
     """
     x = node.inputs[0]
     roi, scales, sizes = (_given(tensor) for tensor in (*node.inputs[1:], None, None, None)[:3])
-    if node.attrs["coordinate_transformation_mode"] != "tf_crop_and_resize":
+    mode = node.attrs["coordinate_transformation_mode"]
+    if mode != "tf_crop_and_resize":
         roi = None  # other modes ignore it
     axes = [int(axis) % rank(x) for axis in node.attrs.get("axes") or range(rank(x))]
+    matrices = _matrices(op, node, axes, roi, scales, sizes)
+    dx = grad
+    for axis, matrix in matrices.items():
+        dx = along_axis(op, dx, matrix, axis)
+    # What the nearest neighbour is does not vary with the scale or the region.
+    smooth = node.attrs["mode"] != "nearest"
+    droi, dscales = (
+        partial(sampling_gradient, op, node, grad, parameter, axes, matrices) if smooth and varies else None
+        for parameter, varies in ((roi, roi is not None), (scales, mode not in ("align_corners", "tf_crop_and_resize")))
+    )
+    return [op.declare(dx, x), droi, dscales, None][: len(node.inputs)]
+
+
+def _matrices(
+    op: Emitter, node: Node, axes: list[int], roi: Tensor | None, scales: Tensor | None, sizes: Tensor | None
+) -> dict[int, Tensor]:
+    """The interpolation matrix [out, in] of each axis that is resized."""
+    x = node.inputs[0]
     shared_scale = sizes is not None and node.attrs.get("keep_aspect_ratio_policy", "stretch") != "stretch"
     factors, outputs = value_of(scales), node.outputs[0].shape or [None] * rank(x)
+    matrices = {}
     for place, axis in enumerate(axes):
         if shared_scale:
-            grad = along_axis(op, grad, _interpolation_at_shared_scale(op, node, axes, place, roi, sizes), axis)
+            matrices[axis] = _interpolation_at_shared_scale(op, node, axes, place, roi, sizes)
             continue
         if roi is None and factors is not None and factors[place] == 1:
             continue
@@ -47,38 +69,14 @@ def resize(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
         else:
             target["sizes"] = op.join([1, 1], op.size(node.outputs[0], axis), op.size(x, axis))
         region = None if roi is None else _region(op, roi, place, len(axes))
-        grad = along_axis(op, grad, _interpolation(op, node, axis, region, **target), axis)
-    # What the nearest neighbour is does not vary with the scale or the region.
-    smooth = node.attrs["mode"] != "nearest"
-    droi = partial(_refuse, node, "roi") if smooth and roi is not None else None
-    dscales = partial(_refuse, node, "scales") if smooth else None
-    return [op.declare(grad, x), droi, dscales, None][: len(node.inputs)]
-
-
-def _refuse(node: Node, what: str) -> Tensor:
-    raise OnnxplainError(f"Resize {node.name!r} has no gradient for its input {what!r}; differentiate its first input")
+        matrices[axis] = _interpolation(op, node, axis, region, **target)
+    return matrices
 
 
 def _given(tensor: Tensor | None) -> Tensor | None:
     """The tensor, or None where an exporter left an empty constant in its place."""
     known = value_of(tensor)
     return None if known is not None and known.size == 0 else tensor
-
-
-def along_axis(op: Emitter, grad: Tensor, matrix: Tensor, axis: int) -> Tensor:
-    """One axis of `grad` multiplied by the transpose of `matrix` [out, in]."""
-    last = rank(grad) - 1
-    if axis == last:
-        return op.MatMul(grad, matrix)
-    order = [*(i for i in range(last + 1) if i != axis), axis]
-    product = op.MatMul(op.Transpose(grad, perm=order), matrix)
-    return op.Transpose(product, perm=[int(i) for i in np.argsort(order)])
-
-
-def identity_matrix(op: Emitter, size: Tensor, like: Tensor) -> Tensor:
-    """[n, n] in the dtype of `like`; `size` is the int64 vector [n]."""
-    square = op.Expand(np.zeros((), np.float32), op.join(size, size))
-    return op.cast_like(op.EyeLike(square), like)
 
 
 def _interpolation(

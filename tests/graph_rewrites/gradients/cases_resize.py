@@ -126,6 +126,30 @@ CASES = [
         opset=18,
         note="kept ratio, one axis",
     ),
+    # The region of interest; channels off the border, beyond which the value jumps.
+    *[
+        Case(
+            "Resize",
+            [X, region, None, ints(*sizes)],
+            {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 3.0},
+            constant=[3],
+            note=f"region,{sizes}",
+            no_runtime="ONNX Runtime 1.32 crops the last two axes only",
+        )
+        for region in (
+            np.array([0, 0.1, 0.21, -0.33, 1, 0.8, 0.87, 0.83]),
+            np.array([0, 0.1, 0.9, 0.11, 1, 0.9, 0.13, 1.21]),
+        )
+        for sizes in ((1, 2, 4, 6), (1, 2, 1, 3))
+    ],
+    Case(
+        "Resize",
+        [X, np.array([0.21, -0.33, 0.87, 0.83]), None, ints(3, 6)],
+        {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "axes": [3, 2]},
+        constant=[3],
+        opset=18,
+        note="region of two axes",
+    ),
     Case("Pad", [X, ints(0, 0, 1, 2, 0, 1, 2, 0)], constant=[1], note="constant"),
     Case("Pad", [X, ints(0, 0, -1, 2, 0, -1, 2, -1)], constant=[1], note="negative"),
     Case("Pad", [X, ints(0, 0, -1, 2, 0, -1, 2, -1), np.array(0.7)], constant=[1], note="negative, value"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -10,8 +12,9 @@ from onnxplain.engine.float64 import Float64Session
 from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.vjp import append_vjp
 
+from .cases_resize import MODES
 from .cases_shape import ints
-from .harness import Case, gradients
+from .harness import Case, forward, gradients, runtime_gradients, signed_cotangent
 
 X = np.random.default_rng(0).normal(size=(1, 2, 5, 4))
 
@@ -21,6 +24,38 @@ def test_a_crop_that_keeps_the_aspect_ratio_is_refused() -> None:
     roi = np.array([0, 0, 0, 0, 1, 1, 1, 1], np.float32)
     case = Case("Resize", [X, roi, None, ints(1, 2, 7, 7)], attributes, constant=[1, 3], opset=18)
     with pytest.raises(OnnxplainError, match="keep_aspect_ratio_policy='stretch'"):
+        gradients(case, np.zeros(()))
+
+
+@pytest.mark.parametrize("mode", [*MODES, "half_pixel_symmetric"])
+@pytest.mark.parametrize("height", [1.625, 0.625, 0.4375])
+@pytest.mark.parametrize("axes", [[2, 3], [3, 2], None])
+def test_scales_have_gradients(mode: str, height: float, axes: list[int] | None) -> None:
+    """Scales are float32 by specification: the steps of the difference are powers of two, that none be rounded."""
+    step, scales = 2.0**-12, np.array([height, 1.5625])
+    scales = np.array([1 + 2 * step, 1 + 2 * step, *scales] if axes is None else scales[[axis - 2 for axis in axes]])
+    attributes = {"mode": "linear", "coordinate_transformation_mode": mode} | ({} if axes is None else {"axes": axes})
+    case = Case("Resize", [X, None, scales.astype(np.float32)], attributes, wrt=[2], opset=19)
+    cotangent = signed_cotangent(case)
+    grad = gradients(case, cotangent, symbolic=True)[2]
+    assert grad.dtype == np.float32
+    for index in range(len(scales)):
+        moved = [np.where(np.arange(len(scales)) == index, scales + sign * step, scales) for sign in (1, -1)]
+        high, low = (forward(replace(case, inputs=[X, None, value.astype(np.float32)])) for value in moved)
+        slope = np.sum((high - low) * cotangent) / (2 * step)
+        np.testing.assert_allclose(grad[index], slope, rtol=1e-4, atol=1e-4)
+    if axes is not None:  # ONNX Runtime 1.32 takes scales of 1 for the first two axes only
+        np.testing.assert_allclose(runtime_gradients(case, cotangent)[2], grad, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"mode": "cubic"}, {"mode": "linear", "antialias": 1}], ids=["cubic", "antialias"]
+)
+def test_scales_of_other_modes_are_refused(attributes: dict[str, object]) -> None:
+    case = Case("Resize", [X, None, np.array([1, 1, 0.6, 0.6], np.float32)], attributes, wrt=[2], opset=18)
+    with pytest.raises(
+        OnnxplainError, match="only in mode linear, without antialiasing; differentiate its first input"
+    ):
         gradients(case, np.zeros(()))
 
 
