@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -68,19 +70,17 @@ def settle(model: onnx.ModelProto, inferred: onnx.GraphProto) -> bool:
     return bool(changed)
 
 
-def _fold_size(node: onnx.NodeProto, dims: object) -> bool:
+def _fold_size(node: onnx.NodeProto, dims: Any) -> bool:
     """Makes a Shape or Size of known sizes a constant."""
     if node.op_type not in ("Shape", "Size") or dims is None:
         return False
-    sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in dims]  # type: ignore[attr-defined]
     bounds = {attribute.name: attribute.i for attribute in node.attribute}
-    taken = sizes[bounds.get("start", 0) : bounds.get("end", len(sizes))]
-    if None in taken:
+    taken = dims[bounds.get("start", 0) : bounds.get("end", len(dims))]
+    if not all(dim.HasField("dim_value") for dim in taken):
         return False
-    result = {"value_ints": taken} if node.op_type == "Shape" else {"value_int": math.prod(taken)}
-    if result.get("value_ints") == []:
-        return False
-    node.CopyFrom(helper.make_node("Constant", [], node.output, **result))
+    sizes = np.array([dim.dim_value for dim in taken], np.int64)
+    result = numpy_helper.from_array(sizes if node.op_type == "Shape" else np.asarray(np.prod(sizes), np.int64))
+    node.CopyFrom(helper.make_node("Constant", [], node.output, value=result))
     return True
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnx
 
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
-from ..errors import OnnxplainError
 from ..expand import expansion_of
 from ..tensors import Tensor, rank, value_of
 
@@ -20,9 +21,9 @@ def dft(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     of a one-sided spectrum reads every frequency twice, but for the first and, if n is even, the last.
     """
     x, *rest = node.inputs
-    axis = _axis(node)
+    axis = Axis.of(op, node)
     inverse, onesided = bool(node.attrs["inverse"]), bool(node.attrs["onesided"])
-    size = op.size(x, axis)
+    size = axis.size(op, x)
     if rest and rest[0] is not None:
         length = op.Reshape(op.Cast(rest[0], to=onnx.TensorProto.INT64), [1])
     else:
@@ -34,48 +35,66 @@ def dft(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     elif inverse:
         dx = op.Div(transform(op, grad, length, axis), n)
     else:
-        whole = fitted(op, grad, length, axis) if onesided else grad
+        whole = axis.fitted(op, grad, length) if onesided else grad
         dx = op.Mul(transform(op, whole, length, axis, inverse=1), n)
-    dx = op.Slice(fitted(op, dx, size, axis), [0], op.size(x, -1), [-1])  # the real part, where x is real
+    dx = op.Slice(axis.fitted(op, dx, size), [0], op.size(x, -1), [-1])  # the real part, where x is real
     return [op.declare(dx, x), *[None] * len(rest)]
 
 
-def transform(op: Emitter, signal: Tensor, length: Tensor, axis: int, **attributes: int) -> Tensor:
+@dataclass(frozen=True)
+class Axis:
+    """The axis of a transform, which from opset 20 on run time may choose: an int64 scalar, and a unit vector."""
+
+    known: int | None
+    index: Tensor
+    unit: Tensor
+
+    @classmethod
+    def of(cls, op: Emitter, node: Node) -> Axis:
+        """The axis of a DFT node."""
+        axes = rank(node.inputs[0])
+        given = node.inputs[2] if len(node.inputs) > 2 else None
+        value = np.array(node.attrs.get("axis", -2)) if given is None else value_of(given)
+        if value is not None:
+            return cls.at(op, int(value.item()), axes)
+        index = op.Mod(op.Reshape(given, np.array([], np.int64)), np.array(axes))
+        return cls(None, index, op.Cast(op.Equal(np.arange(axes), index), to=onnx.TensorProto.INT64))
+
+    @classmethod
+    def at(cls, op: Emitter, axis: int, axes: int) -> Axis:
+        """A known axis of some."""
+        known = axis % axes
+        return cls(known, op.tensor(np.array(known)), op.tensor((np.arange(axes) == known).astype(np.int64)))
+
+    def size(self, op: Emitter, tensor: Tensor) -> Tensor:
+        """The tensor's size along the axis, as a vector of length 1."""
+        return op.Gather(op.shape(tensor), op.Unsqueeze(self.index, [0]), axis=0)
+
+    def fitted(self, op: Emitter, tensor: Tensor, size: Tensor) -> Tensor:
+        """The tensor cut at the end of the axis, or filled up there with zeros, to a size."""
+        missing = op.Mul(self.unit, op.Sub(size, self.size(op, tensor)))
+        return op.Pad(tensor, op.join([0] * rank(tensor), missing))
+
+
+def transform(op: Emitter, signal: Tensor, length: Tensor, axis: Axis, **attributes: int) -> Tensor:
     """The DFT along an axis, which is an attribute before opset 20 and an input from there on."""
     scalar = op.Squeeze(length, [0])
     if op.model.opset < 20:
-        spectrum = op.DFT(signal, scalar, axis=axis, **attributes)
+        spectrum = op.DFT(signal, scalar, axis=axis.known, **attributes)
     else:
-        spectrum = op.DFT(signal, scalar, np.array(axis), **attributes)
+        spectrum = op.DFT(signal, scalar, axis.index, **attributes)
     # Inference says nothing where the length or the number of parts is unknown; the rank it could.
-    spectrum.shape = [None if i == axis else size for i, size in enumerate(signal.shape[:-1])] + [2]
+    spectrum.shape = [size if axis.known not in (i, None) else None for i, size in enumerate(signal.shape[:-1])] + [2]
     return spectrum
 
 
-def fitted(op: Emitter, tensor: Tensor, size: Tensor, axis: int) -> Tensor:
-    """`tensor` cut at the end of an axis, or filled up there with zeros, to a size."""
-    missing = op.Sub(size, op.size(tensor, axis))
-    return op.Pad(tensor, op.join([0] * (rank(tensor) + axis), missing, [0] * (rank(tensor) - axis - 1)))
-
-
-def _axis(node: Node) -> int:
-    """The axis that is transformed, counted from the front."""
-    axis = node.attrs.get("axis", -2)
-    if len(node.inputs) > 2 and node.inputs[2] is not None:
-        axis = value_of(node.inputs[2])
-        if axis is None:
-            raise OnnxplainError(
-                f"DFT {node.name!r} finds its axis at run time, which has no gradient; make the axis a constant"
-            )
-    return int(axis) % rank(node.inputs[0])
-
-
-def _repeats(op: Emitter, spectrum: Tensor, length: Tensor, axis: int) -> Tensor:
+def _repeats(op: Emitter, spectrum: Tensor, length: Tensor, axis: Axis) -> Tensor:
     """How often the whole spectrum has each frequency of the one-sided one, along its axis: once or twice."""
-    k = op.Range(np.array(0), op.Squeeze(op.size(spectrum, axis), [0]), np.array(1))
+    count = axis.size(op, spectrum)
+    k = op.Range(np.array(0), op.Squeeze(count, [0]), np.array(1))
     single = op.Or(op.Equal(k, np.array(0)), op.Equal(op.Mul(k, np.array(2)), length))
     repeats = op.Add(op.Neg(op.cast_like(single, spectrum)), 2.0)
-    return op.Unsqueeze(repeats, list(range(1, rank(spectrum) - axis)))
+    return op.Reshape(repeats, op.Add(op.Mul(axis.unit, op.Sub(count, [1])), [1]))
 
 
 @expansion_of("STFT")
@@ -91,5 +110,5 @@ def stft(op: Emitter, node: Node) -> list[Tensor]:
     frames = op.Gather(signal, positions, axis=1)  # [N, frames, width, 1 or 2]
     if window is not None:
         frames = op.Mul(frames, op.Unsqueeze(window, [1]))
-    y = transform(op, frames, width if length is None else length, 2, onesided=node.attrs["onesided"])
+    y = transform(op, frames, width if length is None else length, Axis.at(op, 2, 4), onesided=node.attrs["onesided"])
     return [op.declare(y, node.outputs[0])]

@@ -15,7 +15,7 @@ def transform(
     axis: int = 1,
     opset: int = 17,
     size: int = 6,
-    no_runtime: str = "",
+    run_time_axis: bool = False,
     **attrs: Any,
 ) -> Case:
     """Real (one part) or complex (two) signals along one of three axes."""
@@ -27,11 +27,11 @@ def transform(
         attrs["axis"] = axis
     else:
         inputs.append(np.array(axis - 4))
-        constant = (*constant, 2)
+        constant = constant if run_time_axis else (*constant, 2)
     while inputs[-1] is None:
         inputs.pop()
-    note = f"{attrs} to {length}"
-    return Case("DFT", inputs, attrs, constant=constant, opset=opset, note=note, no_runtime=no_runtime)
+    note = f"{attrs} to {length}{' along an axis of run time' if run_time_axis else ''}"
+    return Case("DFT", inputs, attrs, constant=constant, opset=opset, note=note)
 
 
 def frames(samples: int, step: int, window: int | None, length: int | None, onesided: int = 1, parts: int = 1) -> Case:
@@ -50,6 +50,8 @@ CASES: list[Case] = [
     *(transform(1, length, onesided=1, opset=opset) for length in (None, 4, 7) for opset in (17, 20)),
     *(transform(2, length, inverse=1, onesided=1, opset=20, size=5) for length in (None, 6, 7, 12)),
     transform(2, axis=0),
+    transform(1, 8, opset=20, run_time_axis=True, onesided=1),
+    transform(2, opset=20, run_time_axis=True, inverse=1, onesided=1, axis=2),
     frames(16, 4, 6, None),
     frames(16, 3, None, 5),
     frames(15, 4, 8, 8, onesided=0),

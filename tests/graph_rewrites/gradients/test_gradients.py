@@ -9,6 +9,7 @@ from onnxplain.graph_rewrites.backward import GRADIENTS
 from . import (
     cases_activations,
     cases_attention,
+    cases_bodies,
     cases_causal_conv,
     cases_convolution,
     cases_cumulative,
@@ -38,6 +39,7 @@ from .harness import Case, assert_gradient, gradients, runtime_gradients, signed
 CASES: list[Case] = [
     *cases_activations.CASES,
     *cases_attention.CASES,
+    *cases_bodies.CASES,
     *cases_causal_conv.CASES,
     *cases_convolution.CASES,
     *cases_cumulative.CASES,
