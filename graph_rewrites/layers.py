@@ -70,11 +70,20 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
 
 def _default(nodes: Sequence[gs.Node], ends: Sequence[gs.Node], blocks: Sequence[gs.Node]) -> gs.Node | None:
     """The last convolutional layer; the last block where blocks follow it."""
-    convolutional = [node for node in ends if node.op not in POOLS | {"Resize", "Upsample"}]
+    convolutional = [node for node in ends if _rounded(node).op not in POOLS | {"Resize", "Upsample"}]
     last = convolutional[-1] if convolutional else None
     after = reach(nodes, {last.outputs[0].name}) if last is not None else None
     later = [node for node in blocks if after is None or node.outputs[0].name in after]
     return later[-1] if later else last
+
+
+def _rounded(node: gs.Node) -> gs.Node:
+    """The node whose output a quantiser and this dequantiser round; any other node itself."""
+    for op_type in ("DequantizeLinear", "QuantizeLinear"):
+        if node.op != op_type or not node.inputs[0].inputs:
+            break
+        node = node.inputs[0].inputs[0]
+    return node
 
 
 def _made_of_maps(model: Model, path: set[str]) -> set[str]:
