@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
+import onnx
 
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
@@ -109,6 +110,8 @@ def _gradients(op: Emitter, node: Node, grad: Tensor, scatter: Scatter, gather: 
         ]
     (y,) = node.outputs
     reaches = op.GreaterOrEqual if reduction == "max" else op.LessOrEqual
-    mask_x, mask_u = op.cast_like(reaches(x, y), grad), op.cast_like(reaches(updates, gather(y)), grad)
-    share = op.Div(grad, scatter(mask_x, mask_u, "add"))
+    hits = reaches(x, y), reaches(updates, gather(y))
+    # Counted in float32: ONNX Runtime's CPU kernel adds no 16-bit floats.
+    ties = scatter(*(op.Cast(hit, to=onnx.TensorProto.FLOAT) for hit in hits), "add")
+    share, (mask_x, mask_u) = op.Div(grad, op.cast_like(ties, grad)), (op.cast_like(hit, grad) for hit in hits)
     return [lambda: op.Mul(share, mask_x), None, lambda: op.Mul(gather(share), mask_u)]
