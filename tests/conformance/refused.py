@@ -43,7 +43,7 @@ REFUSED = [
     ),
     Refusal(
         "SequenceMap",
-        "written as a Loop that carries a sequence, whose elements only run time counts (as SequenceMap it has a gradient)",
+        "written as a Loop that carries a sequence, whose elements only run time counts (SequenceMap itself passes)",
         [
             "test_sequence_map_add_1_sequence_1_tensor_expanded",
             "test_sequence_map_add_2_sequences_expanded",
