@@ -15,21 +15,19 @@ from tempfile import TemporaryDirectory
 import onnx
 import onnx_graphsurgeon as gs
 from google.protobuf.message import DecodeError
-from onnx import external_data_helper, inliner, numpy_helper, version_converter
+from onnx import external_data_helper, numpy_helper
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
 from .errors import OnnxplainError
 from .node import captured_tensors, used_tensors
-from .shape_inference import infer_shapes
+from .normalise import normalise
 from .subgraphs import hoist_initializers, node_proto
 from .tensors import Tensor
 
-# Every form the rewriter emits is valid from this opset on; older models are raised to it.
-MIN_OPSET = 17
-# From IR version 4 on initializers need not be graph inputs; opset 17 came with IR version 8.
-MIN_IR_VERSION = 8
 # Initializers up to this many bytes stay in the graph: shapes, axes, pads and scalars that rules read as values.
 SMALL_TENSOR_BYTES = 1024
+# Operators on blocks of 8 or 16 channels, as it suits the CPU that the file was written on.
+BLOCKED = "com.microsoft.nchwc"
 # A protobuf file cannot exceed 2 GiB; larger models keep their weights in a file beside the model.
 MAX_PROTO_BYTES = 2**31 - 2**20
 
@@ -84,16 +82,18 @@ def read(source: ModelSource) -> Model:
         loaded, folder, name = _load(path), path.parent, str(path)
     if not loaded.graph.node:
         raise OnnxplainError(f"{name}: not an ONNX model, or one without nodes; give a file that an exporter wrote")
+    if any(node.domain == BLOCKED for node in loaded.graph.node):
+        raise OnnxplainError(
+            f"{name}: saved by ONNX Runtime with its layout optimisations, for one kind of CPU alone; save it with "
+            "ORT_ENABLE_EXTENDED, or take the original"
+        )
     proto, weights, overridable = _lift_weights(loaded, folder, name)
     try:
-        proto = _normalise(proto)
-        declared = {value.name: value for value in proto.graph.output if value.type.tensor_type.HasField("shape")}
-        proto = infer_shapes(_with_open_outputs(proto))
+        proto, declared = normalise(proto)
     except Exception as error:  # onnx raises its own, RuntimeError and protobuf errors alike; all mean the same here
         raise OnnxplainError(
             f"{name}: {_first_line(error)}; check the file with onnx.checker or export again"
         ) from error
-    _restore_symbols(proto.graph, declared)
     graph = gs.import_onnx(proto)
     for value in proto.graph.output:
         if value.name in declared:
@@ -260,71 +260,6 @@ def _load_external(tensor: onnx.TensorProto, folder: Path, name: str) -> None:
         ) from error
     tensor.data_location = onnx.TensorProto.DEFAULT
     del tensor.external_data[:]
-
-
-def _normalise(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Inlines model-local functions, raises the opset to 17 where it is older, and names an open batch axis."""
-    if proto.functions:
-        proto = inliner.inline_local_functions(proto)
-        proto.graph.initializer.extend(hoist_initializers(proto.graph))
-    for imported in proto.opset_import:
-        if imported.domain == "ai.onnx":  # the default domain's other name
-            imported.domain = ""
-    if all(imported.domain for imported in proto.opset_import):  # a model of other domains' operators alone
-        proto.opset_import.add(version=MIN_OPSET)
-    opset = max(imported.version for imported in proto.opset_import if not imported.domain)
-    metadata = {entry.key: entry.value for entry in proto.metadata_props}
-    proto.ir_version = max(proto.ir_version, MIN_IR_VERSION)
-    if opset < MIN_OPSET:
-        inputs = {value.name: value.type for value in proto.graph.input}
-        proto = version_converter.convert_version(proto, MIN_OPSET)
-        # The converter drops the batch axis of a Scan of opset 8, from the graph's inputs too.
-        for value in proto.graph.input:
-            if len(value.type.tensor_type.shape.dim) != len(inputs[value.name].tensor_type.shape.dim):
-                raise ValueError(f"raising opset {opset} to {MIN_OPSET} would change the shape of input {value.name!r}")
-        proto.ir_version = max(proto.ir_version, MIN_IR_VERSION)
-        onnx.helper.set_model_props(proto, metadata)
-    _name_batch(proto.graph)
-    return proto
-
-
-def _with_open_outputs(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without the symbols of its outputs' sizes.
-
-    Exporters often name an output's batch otherwise than the input's; inference tells that they are the same.
-    """
-    result = onnx.ModelProto()
-    result.CopyFrom(proto)
-    for value in result.graph.output:
-        for dim in value.type.tensor_type.shape.dim:
-            dim.ClearField("dim_param")
-    return result
-
-
-def _restore_symbols(graph: onnx.GraphProto, declared: dict[str, onnx.ValueInfoProto]) -> None:
-    """Takes the file's symbols for the output sizes that inference could not tell to be an input's."""
-    known = {dim.dim_param for value in graph.input for dim in value.type.tensor_type.shape.dim}
-    for value in graph.output:
-        was = declared[value.name].type.tensor_type.shape.dim if value.name in declared else []
-        for dim, before in zip(value.type.tensor_type.shape.dim, was, strict=False):
-            if before.dim_param and not dim.HasField("dim_value") and dim.dim_param not in known - {""}:
-                dim.dim_param = before.dim_param
-
-
-def _name_batch(graph: onnx.GraphProto) -> None:
-    """Names the batch axis where exactly one input leaves it open without a name, for inference to carry it through.
-
-    Sizes of 0 or -1, which some exporters write for an open one, are made open first.
-    """
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.HasField("dim_value") and dim.dim_value <= 0:
-                dim.ClearField("dim_value")
-    axes = [(v.name, v.type.tensor_type.shape.dim[0]) for v in graph.input if v.type.tensor_type.shape.dim]
-    unnamed = [(name, axis) for name, axis in axes if not axis.WhichOneof("value")]
-    if len(unnamed) == 1:
-        ((name, axis),) = unnamed
-        axis.dim_param = f"{name}_batch"
 
 
 def _first_line(error: Exception) -> str:
