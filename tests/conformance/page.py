@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnxruntime as ort
@@ -13,6 +14,7 @@ from onnxplain.graph_rewrites.backward import GRADIENTS
 from onnxplain.graph_rewrites.expand import EXPANSIONS
 from onnxplain.graph_rewrites.vjp import append_vjp
 
+from ..graph_rewrites.contrib.test_contrib import CASES as CONTRIB_CASES
 from ..graph_rewrites.gradients.test_gradients import CASES
 from .cuda import coverage as cuda_coverage
 from .refused import REFUSED
@@ -41,8 +43,8 @@ In the tables,
   version converter when they are read.
 - **covered by**: a *rule* with its formula (`g` is the gradient of the output); an *expansion* into other operators,
   whose rules then apply; the *function body* that the specification gives; or *zero*, where the derivative is zero.
-- **cases**: in `tests/graph_rewrites/gradients/`, each against a central difference in float64, with static and with
-  symbolic sizes, and in float32 through ONNX Runtime.
+- **cases**: in `tests/graph_rewrites/gradients/` and `contrib/`, each against a central difference in float64, with
+  static and with symbolic sizes, and in float32 through ONNX Runtime.
 - **node tests**: ONNX's own that pass, of those that are differentiable.
 - **CUDA**: the opsets, from 17 on, at which ONNX Runtime's CUDA provider has a kernel for everything that the gradient
   emits for floats and booleans (shapes are computed on the CPU anyway), or else what has none. It lags behind: many
@@ -112,7 +114,7 @@ def _is_covered(key: str) -> bool:
 
 
 def _operators(keys: Sequence[str], found: Sequence[Verdict]) -> str:
-    cases = Counter(f"{case.domain}::{case.op}" if case.domain else case.op for case in CASES)
+    cases = _cases()
     passed: dict[str, list[Verdict]] = defaultdict(list)
     total: Counter[str] = Counter()
     for verdict in found:
@@ -122,13 +124,15 @@ def _operators(keys: Sequence[str], found: Sequence[Verdict]) -> str:
             passed[verdict.operator].append(verdict)
     rows = []
     for key in keys:
-        emitted = {kind for verdict in passed[key] for kind in verdict.emitted} or _emitted_in_cases(key)
+        emitted = {kind for verdict in passed[key] for kind in verdict.emitted} or {
+            kind for model in cases[key] for kind in emitted_by(model())
+        }
         rows.append(
             (
                 f"`{key}`",
                 ", ".join(str(schema.since_version) for schema in _schemas().get(key, ())) or "-",
                 _coverage(key),
-                str(cases[key] or "-"),
+                str(len(cases[key]) or "-"),
                 f"{len(passed[key])} of {total[key]}" if total[key] else "-",
                 cuda_coverage(emitted, _first_opset(key)) if emitted else "-",
             )
@@ -156,10 +160,22 @@ def _coverage(key: str) -> str:
     return "refused: no rule"
 
 
-def _emitted_in_cases(key: str) -> set[tuple[str, str]]:
-    cases = [case for case in CASES if key == (f"{case.domain}::{case.op}" if case.domain else case.op)]
-    models = (append_vjp(c.model(), f"y{c.of}", [f"x{i}" for i in c.differentiated]) for c in cases)
-    return {kind for model in models for kind in emitted_by(model)}
+def _cases() -> dict[str, list[Callable[[], onnx.ModelProto]]]:
+    """The cases of each operator, as functions that make the model with its gradient."""
+    cases = defaultdict(list)
+    for c in CASES:
+        cases[_key(c)].append(partial(_with_gradient, c, f"y{c.of}"))
+    for c in CONTRIB_CASES:
+        cases[_key(c)].append(partial(_with_gradient, c, "y"))
+    return cases
+
+
+def _with_gradient(case: Any, output: str) -> onnx.ModelProto:
+    return append_vjp(case.model(), output, [f"x{i}" for i in case.differentiated])
+
+
+def _key(case: Any) -> str:
+    return f"{case.domain}::{case.op}" if case.domain else str(case.op)
 
 
 def _capitalised(text: str) -> str:

@@ -22,6 +22,20 @@ REFUSED = [
         ["test_bernoulli_seed_expanded"],
     ),
     Refusal(
+        "DequantizeLinear",
+        "the scales of blocks have no gradient; those of a tensor or an axis have one, and so has the quantised input",
+        ["test_dequantizelinear_blocked"],
+    ),
+    Refusal(
+        "DynamicQuantizeLinear",
+        "the scale alone, without the quantised output, has no straight-through gradient",
+        [
+            "test_dynamicquantizelinear",
+            "test_dynamicquantizelinear_max_adjusted",
+            "test_dynamicquantizelinear_min_adjusted",
+        ],
+    ),
+    Refusal(
         "Loop",
         "the sequence that the loop carries grows by a number of elements that only run time decides",
         ["test_loop16_seq_none"],

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from onnx import TensorProto
 from onnxplain.engine.float64 import Float64Session
 from onnxplain.graph_rewrites.errors import OnnxplainError
-from onnxplain.graph_rewrites.model_file import read, write
+from onnxplain.graph_rewrites.model_file import MIN_OPSET, read, write
 from onnxplain.graph_rewrites.shape_inference import infer_shapes
 from onnxplain.graph_rewrites.verification import as_float64
 from onnxplain.graph_rewrites.vjp import append_vjp
@@ -32,6 +32,7 @@ from .differences import (
 )
 from .node_tests import NodeTest
 
+FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE}
 NOT_DIFFERENTIABLE, PASS, REFUSED, FAIL = "not differentiable", "pass", "refused", "fail"
 
 
@@ -61,7 +62,7 @@ def judge(test: NodeTest) -> Verdict:
     if not test.float_inputs or not test.float_outputs:
         return verdict(NOT_DIFFERENTIABLE)
     try:
-        raised = write(read(test.model))  # opset 17 or newer: the evaluator lacks operators that older ones had
+        raised = _raised(test.model)
     except OnnxplainError as error:
         return verdict(REFUSED, error)
     model = as_float64(raised)
@@ -117,6 +118,12 @@ def judge(test: NodeTest) -> Verdict:
             return verdict(FAIL, f"ONNX Runtime: {error}")
     emitted = {kind for model in explained.values() for kind in emitted_by(model)}
     return verdict(PASS, runtime=runtime, emitted=sorted(emitted))
+
+
+def _raised(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model itself, or raised to opset 17: the evaluator lacks operators that older opsets had."""
+    opset = max((imported.version for imported in model.opset_import if not imported.domain), default=1)
+    return model if opset >= MIN_OPSET else write(read(model))
 
 
 def _float64_gradients(
@@ -182,7 +189,7 @@ def emitted_by(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
         if node.name.startswith("onnxplain/"):
             data = node.input[1:] if node.op_type == "Where" else node.input
             used = [types.get(name, 0) for name in data]
-            if TensorProto.DOUBLE in (*used, *(types.get(name, 0) for name in node.output)):
+            if FLOATS & {*used, *(types.get(name, 0) for name in node.output)}:
                 yield node.op_type, "float"
             elif TensorProto.BOOL in used:
                 yield node.op_type, "bool"
