@@ -6,6 +6,7 @@ Found with onnx 1.23:
                            ONNX Runtime) before it
     CausalConvWithState    its activation is rounded to float32
     LinearAttention        computed in float32
+    FlexAttention          its subgraphs do not see the tensors around them
 """
 
 from __future__ import annotations
@@ -79,4 +80,31 @@ class LinearAttention(OpRun):
         return np.stack(outputs, axis=1).reshape(batch, steps, -1).astype(query.dtype), state
 
 
-ATTENTION: list[type[OpRun]] = [Attention, CausalConvWithState, LinearAttention]
+class FlexAttention(OpRun):
+    op_domain = "ai.onnx.preview"
+
+    def need_context(self) -> bool:
+        """The subgraphs read tensors of the graphs around them."""
+        return True
+
+    def _run(
+        self,
+        query: Array,
+        key: Array,
+        value: Array,
+        context: dict[str, Array],
+        scale: float | None = None,
+        score_mod: Any = None,
+        prob_mod: Any = None,
+        **_: Any,
+    ) -> tuple[Array]:
+        def modified(graph: Any, x: Array) -> Array:
+            return x if graph is None else graph.run(None, context | {graph.input_names[0]: x})[0]
+
+        key, value = (np.repeat(x, query.shape[1] // x.shape[1], axis=1) for x in (key, value))
+        scores = modified(score_mod, query @ key.swapaxes(-1, -2) * (scale or query.shape[3] ** -0.5))
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        return (modified(prob_mod, weights / weights.sum(axis=-1, keepdims=True)) @ value,)
+
+
+ATTENTION: list[type[OpRun]] = [Attention, CausalConvWithState, LinearAttention, FlexAttention]
