@@ -13,7 +13,8 @@ import onnxruntime as ort
 from onnx import TensorProto
 from onnxplain.engine.float64 import Float64Session
 from onnxplain.graph_rewrites.errors import OnnxplainError
-from onnxplain.graph_rewrites.model_file import MIN_OPSET, read, write
+from onnxplain.graph_rewrites.model_file import read, write
+from onnxplain.graph_rewrites.normalise import MIN_OPSET
 from onnxplain.graph_rewrites.shape_inference import infer_shapes
 from onnxplain.graph_rewrites.verification import as_float64
 from onnxplain.graph_rewrites.vjp import append_vjp
