@@ -17,6 +17,7 @@ from .float64_quantised import QUANTISED
 from .float64_recurrent import RECURRENT
 from .float64_sampling import SAMPLING
 from .float64_selection import SELECTION
+from .float64_sequences import SEQUENCES
 from .float64_training import TRAINING
 
 
@@ -43,6 +44,7 @@ class Float64Session:
                     *QUANTISED,
                     *RECURRENT,
                     *SELECTION,
+                    *SEQUENCES,
                     *TRAINING,
                 ],
             )

@@ -20,7 +20,7 @@ import onnx_graphsurgeon as gs
 
 from .emit import Emitter
 from .errors import OnnxplainError
-from .expand import expand
+from .expand import Body, expansion, function_body
 from .node import Node as Node
 from .node import key_of as key_of
 from .node import used_tensors as used_tensors
@@ -54,9 +54,10 @@ class Rules:
             if result is not None:
                 self.applied = True
                 return result
-        if key in GRADIENTS:
+        body = expansion(op, node)
+        if body is None and key in GRADIENTS:
             return GRADIENTS[key](op, node, *flowing)
-        return _through_expansion(op, node, flowing)
+        return _through_body(op, node, body or function_body(op, node.source), flowing)
 
 
 def gradient_of(*op_types: str) -> Callable[[Rule], Rule]:
@@ -107,7 +108,7 @@ def sweep(
                     continue
                 grad = op.sum_to(grad() if callable(grad) else grad, tensor)
                 before = grads.get(tensor.name)
-                grads[tensor.name] = grad if before is None else op.declare(op.Add(before, grad), tensor)
+                grads[tensor.name] = grad if before is None else op.declare(op.sum(before, grad), tensor)
     return {name: grads.get(name) for name in wanted}
 
 
@@ -141,9 +142,8 @@ def reach(nodes: Sequence[gs.Node], start: Iterable[str], floats_only: bool = Fa
     return reached
 
 
-def _through_expansion(op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> list[Tensor | None]:
+def _through_body(op: Emitter, node: Node, body: Body | None, flowing: Sequence[Tensor | None]) -> list[Tensor | None]:
     """The gradients of an operator that is defined by others: those of its expansion."""
-    body = expand(op, node)
     if body is None:
         raise OnnxplainError(
             f"operator {key_of(node.source)} (node {node.name!r}) has no gradient rule; choose a layer after it, or "

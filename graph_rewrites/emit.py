@@ -12,12 +12,25 @@ import onnx
 import onnx_graphsurgeon as gs
 from onnx import numpy_helper, shape_inference
 
+from . import sequences
 from .constants import MAX_VALUES
 from .errors import OnnxplainError
 from .model_file import Model
 from .node import needed_nodes, subgraphs
 from .subgraphs import CONTROL_FLOW, definitions, node_proto
-from .tensors import Tensor, dtype_of, gs_dtype, is_static, rank, same_shape, schema, type_proto, value_of
+from .tensors import (
+    Tensor,
+    dtype_of,
+    gs_dtype,
+    is_sequence,
+    is_static,
+    kind_of,
+    rank,
+    same_shape,
+    schema,
+    type_proto,
+    value_of,
+)
 
 Operand: TypeAlias = Any  # a Tensor, a numpy array, a number, a list of integers, or None (an omitted optional input)
 
@@ -115,7 +128,7 @@ class Emitter:
         """A new input for a subgraph, of the type of `like`."""
         name = self.unique(name.rsplit("/", 1)[-1])
         tensor = gs.Variable(name, None if like.dtype is None else gs_dtype(dtype_of(like)), like.shape)
-        tensor.type = getattr(like, "type", tensor.type)
+        tensor.type = kind_of(like)
         return tensor
 
     def _own(self, outputs: Sequence[Tensor]) -> list[Tensor]:
@@ -219,9 +232,15 @@ class Emitter:
         return self.declare(self.emit("Expand", tensor, self.shape(like)), like)
 
     def zeros_like(self, tensor: Tensor) -> Tensor:
-        """Zeros of the tensor's shape and dtype."""
+        """Zeros of the tensor's shape and dtype; of a sequence, a sequence of zeros."""
+        if is_sequence(tensor):
+            return sequences.zeros_like(self, tensor)
         dtype = onnx.helper.tensor_dtype_to_np_dtype(dtype_of(tensor))
         return self.declare(self.emit("Expand", np.zeros((), dtype), self.shape(tensor)), tensor)
+
+    def sum(self, a: Tensor, b: Tensor) -> Tensor:
+        """The sum of two tensors of one shape, or of the elements of two sequences."""
+        return sequences.add(self, a, b) if is_sequence(a) else self.declare(self.emit("Add", a, b), a)
 
     def cast_like(self, tensor: Tensor, like: Tensor) -> Tensor:
         """`tensor` in the dtype of `like`."""
@@ -239,7 +258,7 @@ class Emitter:
 
     def sum_to(self, tensor: Tensor, like: Tensor) -> Tensor:
         """Sums `tensor` over the axes along which `like` was broadcast to it: the adjoint of broadcasting."""
-        if same_shape(tensor, like):
+        if is_sequence(like) or same_shape(tensor, like):
             return tensor
         if tensor.shape is not None and like.shape is not None:
             lead = len(tensor.shape) - len(like.shape)
@@ -264,8 +283,8 @@ class Emitter:
     def _infer(self, node: gs.Node) -> None:
         """Sets dtype and shape of the node's outputs by the operator's own inference function, or by its subgraphs."""
         if any(subgraphs(node)) and node.op in CONTROL_FLOW:
-            for tensor, (dtype, shape) in zip(node.outputs, CONTROL_FLOW[node.op](node), strict=True):
-                tensor.dtype, tensor.shape = dtype, shape
+            for tensor, (dtype, shape, kind) in zip(node.outputs, CONTROL_FLOW[node.op](node), strict=True):
+                tensor.dtype, tensor.shape, tensor.type = dtype, shape, kind
             return
         inputs = [tensor for tensor in node.inputs if tensor.name]
         types = {tensor.name: type_proto(tensor) for tensor in inputs}
@@ -288,7 +307,9 @@ class Emitter:
             raise OnnxplainError(f"cannot emit {node.op} at {node.name!r} ({shapes}): {error}") from error
         for tensor in node.outputs:
             if tensor.name in inferred:
-                kind = inferred[tensor.name].tensor_type
+                proto = inferred[tensor.name]
+                tensor.type = "sequence_type" if proto.HasField("sequence_type") else "tensor_type"
+                kind = (proto.sequence_type.elem_type if is_sequence(tensor) else proto).tensor_type
                 tensor.dtype = gs_dtype(kind.elem_type)
                 if kind.HasField("shape"):
                     tensor.shape = [

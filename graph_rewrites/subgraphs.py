@@ -17,9 +17,11 @@ import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
 from .node import subgraphs
-from .tensors import Tensor
+from .tensors import Tensor, kind_of
 
-Type: TypeAlias = tuple[Any, Any]  # dtype and shape, as onnx-graphsurgeon holds them
+Type: TypeAlias = tuple[Any, Any, str]  # dtype, shape and kind, as onnx-graphsurgeon holds them
+
+TENSOR = "tensor_type"
 
 
 def merged(a: Any, b: Any) -> Any:
@@ -31,19 +33,20 @@ def merged(a: Any, b: Any) -> Any:
 
 def _if_types(node: gs.Node) -> list[Type]:
     branches = zip(node.attrs["then_branch"].outputs, node.attrs["else_branch"].outputs, strict=True)
-    return [(yes.dtype, merged(yes.shape, no.shape)) for yes, no in branches]
+    return [(yes.dtype, merged(yes.shape, no.shape), kind_of(yes)) for yes, no in branches]
 
 
 def _loop_types(node: gs.Node) -> list[Type]:
     states, outputs = node.inputs[2:], node.attrs["body"].outputs[1:]
-    types = [(state.dtype, merged(state.shape, out.shape)) for state, out in zip(states, outputs, strict=False)]
+    pairs = zip(states, outputs, strict=False)
+    types = [(state.dtype, merged(state.shape, out.shape), kind_of(state)) for state, out in pairs]
     stacked = outputs[len(states) :]
-    return types + [(out.dtype, None if out.shape is None else [None, *out.shape]) for out in stacked]
+    return types + [(out.dtype, None if out.shape is None else [None, *out.shape], TENSOR) for out in stacked]
 
 
 def _scan_types(node: gs.Node) -> list[Type]:
     outputs, count = node.attrs["body"].outputs, len(node.inputs) - node.attrs["num_scan_inputs"]
-    types = [(state.dtype, state.shape) for state in node.inputs[:count]]
+    types = [(state.dtype, state.shape, TENSOR) for state in node.inputs[:count]]
     first, axis = node.inputs[count], (node.attrs.get("scan_input_axes") or [0])[0]
     steps = None if first.shape is None else first.shape[axis]
     axes = node.attrs.get("scan_output_axes") or [0] * len(outputs)
@@ -51,7 +54,7 @@ def _scan_types(node: gs.Node) -> list[Type]:
         shape = None if out.shape is None else list(out.shape)
         if shape is not None:
             shape.insert(axis if axis >= 0 else axis + len(shape) + 1, steps)
-        types.append((out.dtype, shape))
+        types.append((out.dtype, shape, TENSOR))
     return types
 
 
@@ -62,17 +65,17 @@ CONTROL_FLOW: dict[str, Callable[[gs.Node], list[Type]]] = {"If": _if_types, "Lo
 def parameter_types(node: gs.Node, inputs: Sequence[Tensor]) -> list[Type]:
     """The types of what a node on some inputs hands to its body; a state of a Loop may change its shape."""
     if node.op == "Loop":
-        states = [(state.dtype, None) for state in inputs[2:]]
-        return [(np.dtype(np.int64), []), (np.dtype(np.bool_), []), *states]
+        states = [(state.dtype, None, kind_of(state)) for state in inputs[2:]]
+        return [(np.dtype(np.int64), [], TENSOR), (np.dtype(np.bool_), [], TENSOR), *states]
     if node.op == "Scan":
         first = len(inputs) - node.attrs["num_scan_inputs"]
         axes = node.attrs.get("scan_input_axes") or [0] * node.attrs["num_scan_inputs"]
-        types = [(state.dtype, state.shape) for state in inputs[:first]]
+        types = [(state.dtype, state.shape, TENSOR) for state in inputs[:first]]
         for tensor, axis in zip(inputs[first:], axes, strict=True):
             shape = None if tensor.shape is None else list(tensor.shape)
             if shape is not None:
                 del shape[axis]
-            types.append((tensor.dtype, shape))
+            types.append((tensor.dtype, shape, TENSOR))
         return types
     return []
 

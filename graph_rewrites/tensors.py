@@ -79,7 +79,18 @@ def value_of(tensor: Tensor | None) -> np.ndarray | None:
 def type_proto(tensor: Tensor) -> onnx.TypeProto:
     """The tensor's type as protobuf, as far as it is known."""
     shape = None if tensor.shape is None else list(tensor.shape)
-    return onnx.helper.make_tensor_type_proto(dtype_of(tensor), shape)
+    proto = onnx.helper.make_tensor_type_proto(dtype_of(tensor), shape)
+    return onnx.helper.make_sequence_type_proto(proto) if is_sequence(tensor) else proto
+
+
+def kind_of(tensor: Tensor) -> str:
+    """The field of ONNX's TypeProto that describes it: "tensor_type", "sequence_type", ..."""
+    return str(getattr(tensor, "type", "tensor_type"))
+
+
+def is_sequence(tensor: Tensor) -> bool:
+    """Whether it is a sequence of tensors; `dtype` and `shape` are then those of its elements."""
+    return kind_of(tensor) == "sequence_type"
 
 
 @cache

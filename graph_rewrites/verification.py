@@ -116,6 +116,8 @@ def _convert(graph: onnx.GraphProto, opset: int, strict: bool) -> None:
     for node in graph.node:
         if node.op_type == "ConstantOfShape" and not node.attribute:  # float32 by default
             node.attribute.append(onnx.helper.make_attribute("value", numpy_helper.from_array(np.zeros(1))))
+        if node.op_type == "SequenceEmpty" and not node.attribute:
+            node.attribute.append(onnx.helper.make_attribute("dtype", onnx.TensorProto.DOUBLE))
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 _convert(attribute.g, opset, strict)
@@ -123,6 +125,8 @@ def _convert(graph: onnx.GraphProto, opset: int, strict: bool) -> None:
                 _widen(attribute.t)
             elif attribute.HasField("tp"):
                 _widen_type(attribute.tp)
+            elif attribute.name == "stash_type" and node.op_type == "LayerNormalization":
+                continue  # onnx's evaluator computes in the type of the input, and refuses any but float32 here
             elif attribute.name in TYPE_ATTRIBUTES and attribute.i in NARROW:
                 attribute.i = onnx.TensorProto.DOUBLE
             elif node.op_type == "Constant" and attribute.name in ("value_float", "value_floats"):

@@ -26,6 +26,7 @@ from . import recurrent as recurrent
 from . import reductions as reductions
 from . import regions as regions
 from . import resize as resize
+from . import run_time_sequences as run_time_sequences
 from . import scatter as scatter
 from . import selection as selection
 from . import sequences as sequences

@@ -103,7 +103,7 @@ def reduce_log_sum_exp(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 
 def group_size(op: Emitter, x: Tensor, y: Tensor, axes: Sequence[int] | None) -> Operand:
     """How many elements of x go into each of y (over `axes`, where known): a number, or a scalar found at run time."""
-    if axes is not None and all(isinstance(x.shape[axis], int) for axis in axes):
+    if axes is not None and x.shape is not None and all(isinstance(x.shape[axis], int) for axis in axes):
         return float(math.prod(x.shape[axis] for axis in axes))
     if is_static(x) and is_static(y):
         return math.prod(x.shape) / max(math.prod(y.shape), 1)

@@ -1,7 +1,8 @@
 """Tensors taken out of sequences and optionals: each reader is expanded into the same computation on plain tensors.
 
-A sequence has no gradient. A reader is followed back through the nodes that made its sequence to the tensors in it
-(`node.held_tensors`), and these receive the gradient.
+A reader is followed back through the nodes that made its sequence to the tensors in it (`node.held_tensors`), and these
+receive the gradient: no sequence needs one. Where run time decides which tensor is read, the expansion leaves the
+reader to the rules in `run_time_sequences.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..emit import Emitter
-from ..errors import OnnxplainError
 from ..expand import expansion_of, replay
 from ..node import Node
 from ..tensors import Tensor, rank, value_of
@@ -21,18 +21,28 @@ from ..tensors import Tensor, rank, value_of
 Element: TypeAlias = Callable[[], Tensor]  # emits the element where it is used
 
 
+class _KnownAtRunTimeError(Exception):
+    """Which tensors a sequence holds is decided at run time."""
+
+
 @expansion_of("SequenceAt")
-def sequence_at(op: Emitter, node: Node) -> Sequence[Tensor]:
+def sequence_at(op: Emitter, node: Node) -> Sequence[Tensor] | None:
     """The element itself."""
     sequence, position = node.inputs
-    return [_elements(op, node, sequence)[_known(node, position)]()]
+    try:
+        return [_elements(op, sequence)[_known(position)]()]
+    except _KnownAtRunTimeError:
+        return None
 
 
 @expansion_of("ConcatFromSequence")
-def concat_from_sequence(op: Emitter, node: Node) -> Sequence[Tensor]:
+def concat_from_sequence(op: Emitter, node: Node) -> Sequence[Tensor] | None:
     """Concat of the elements, behind an axis of their own where `new_axis` is set."""
     axis = node.attrs["axis"]
-    elements = [element() for element in _elements(op, node, node.inputs[0])]
+    try:
+        elements = [element() for element in _elements(op, node.inputs[0])]
+    except _KnownAtRunTimeError:
+        return None
     if node.attrs["new_axis"]:
         elements = [op.Unsqueeze(element, [axis]) for element in elements]
     return [op.Concat(*elements, axis=axis)]
@@ -46,11 +56,11 @@ def optional_get_element(op: Emitter, node: Node) -> Sequence[Tensor]:
     return [op.Identity(maker.inputs[0] if maker is not None and maker.op == "Optional" else held)]
 
 
-def _elements(op: Emitter, node: Node, sequence: Tensor) -> list[Element]:
+def _elements(op: Emitter, sequence: Tensor) -> list[Element]:
     """The elements of a sequence, as the nodes that made it tell.
 
     Raises:
-        OnnxplainError: what it holds is decided only at run time.
+        _KnownAtRunTimeError: what it holds is decided only at run time.
     """
     maker: Any = sequence.inputs[0] if sequence.inputs else None
     op_type = maker.op if maker is not None else "the caller"
@@ -59,32 +69,29 @@ def _elements(op: Emitter, node: Node, sequence: Tensor) -> list[Element]:
     if op_type == "SequenceConstruct":
         return [partial(op.Identity, tensor) for tensor in maker.inputs]
     if op_type in ("Identity", "Optional", "OptionalGetElement"):
-        return _elements(op, node, maker.inputs[0])
+        return _elements(op, maker.inputs[0])
     if op_type == "SplitToSequence":
-        return _pieces(op, node, maker.inputs, maker.attrs.get("axis", 0), maker.attrs.get("keepdims", 1))
+        return _pieces(op, maker.inputs, maker.attrs.get("axis", 0), maker.attrs.get("keepdims", 1))
     if op_type in ("SequenceInsert", "SequenceErase"):
-        elements = _elements(op, node, maker.inputs[0])
+        elements = _elements(op, maker.inputs[0])
         arguments = maker.inputs[1:]
         if op_type == "SequenceInsert":
-            place = _known(node, arguments[1]) if len(arguments) > 1 else len(elements)
+            place = _known(arguments[1]) if len(arguments) > 1 else len(elements)
             elements.insert(place, partial(op.Identity, arguments[0]))
         else:
-            del elements[_known(node, arguments[0]) if arguments else -1]
+            del elements[_known(arguments[0]) if arguments else -1]
         return elements
     if op_type == "SequenceMap":
-        return _mapped(op, node, maker, sequence)
-    raise OnnxplainError(
-        f"{node.op_type} (node {node.name!r}) reads a sequence that is known only at run time ({sequence.name!r}, from "
-        f"{op_type}); choose a layer after it, or export the model with its loops unrolled"
-    )
+        return _mapped(op, maker, sequence)
+    raise _KnownAtRunTimeError
 
 
-def _mapped(op: Emitter, node: Node, maker: Any, sequence: Tensor) -> list[Element]:
+def _mapped(op: Emitter, maker: Any, sequence: Tensor) -> list[Element]:
     """The elements that SequenceMap makes: its body applied to those of its inputs, or to inputs that are tensors."""
     body, output = maker.attrs["body"], [tensor.name for tensor in maker.outputs].index(sequence.name)
-    first = _elements(op, node, maker.inputs[0])
+    first = _elements(op, maker.inputs[0])
     further = [
-        _elements(op, node, tensor) if _is_sequence(tensor) else [partial(op.Identity, tensor)] * len(first)
+        _elements(op, tensor) if _is_sequence(tensor) else [partial(op.Identity, tensor)] * len(first)
         for tensor in maker.inputs[1:]
     ]
 
@@ -101,7 +108,7 @@ def _is_sequence(tensor: Tensor) -> bool:
     return bool(makers) and (makers[0].startswith("Sequence") or makers[0] == "SplitToSequence")
 
 
-def _pieces(op: Emitter, node: Node, inputs: Sequence[Tensor], axis: int, keepdims: int) -> list[Element]:
+def _pieces(op: Emitter, inputs: Sequence[Tensor], axis: int, keepdims: int) -> list[Element]:
     """The elements that SplitToSequence makes of its input: slices, or single positions without their axis.
 
     Their number must be known, their sizes need not.
@@ -119,10 +126,7 @@ def _pieces(op: Emitter, node: Node, inputs: Sequence[Tensor], axis: int, keepdi
         else None
     )
     if not isinstance(count, int):
-        raise OnnxplainError(
-            f"{node.op_type} (node {node.name!r}) reads pieces of {x.name!r} whose number is known only at run time; "
-            "choose a layer after it, or export the model with fixed sizes"
-        )
+        raise _KnownAtRunTimeError
     if split is None and not keepdims:
         return [partial(op.Gather, x, np.array(place), axis=axis) for place in range(count)]
 
@@ -137,12 +141,9 @@ def _pieces(op: Emitter, node: Node, inputs: Sequence[Tensor], axis: int, keepdi
     return [partial(piece, place) for place in range(count)]
 
 
-def _known(node: Node, position: Tensor) -> int:
+def _known(position: Tensor) -> int:
     """A position in a sequence."""
     value = value_of(position)
     if value is None:
-        raise OnnxplainError(
-            f"{node.op_type} (node {node.name!r}) reads a sequence at a position that is known only at run time "
-            f"({position.name!r}); choose a layer after it, or export the model with its loops unrolled"
-        )
+        raise _KnownAtRunTimeError
     return int(value)

@@ -10,9 +10,9 @@ from ..backward import Gradient, Node, reach, sweep
 from ..emit import Emitter
 from ..errors import OnnxplainError
 from ..expand import replay
-from ..node import used_tensors
+from ..node import needed_nodes, used_tensors
 from ..subgraphs import merged
-from ..tensors import Tensor, is_float
+from ..tensors import Tensor, dtype_of, is_float, is_sequence, kind_of
 
 
 class Steps:
@@ -43,14 +43,17 @@ class Steps:
         self._lead = _outputs_before_states(node)
         self._next = self._body.outputs[self._lead : self._lead + len(states)]
         used = {tensor.name for inner in self._body.nodes for tensor in used_tensors(inner)}
-        self.read = [self.inputs[i] for i in states if self.inputs[i].name in used]
+        self.read = [self.inputs[i] for i in states if self.inputs[i].name in used and not is_sequence(self.inputs[i])]
+        self._refuse_read_sequences()
         active = self._active()
-        self._flowing = [i for i in states if self.inputs[i].name in active]
         self.elements = [i for i, t in enumerate(self.inputs) if i not in states and t.name in active]
-        self._captured = [tensor for tensor in node.captured if tensor.name in node.path]
-        self.carried = [*(self.inputs[i] for i in self._flowing), *self._captured]
         padded = [*grads, *[None] * (len(self._body.outputs) - self._lead - len(grads))]
         self._final_grads, self.stacked_grads = padded[: len(states)], padded[len(states) :]
+        # A sequence that no step reads has a gradient only from behind the last step.
+        idle = [i for i, g in zip(states, self._final_grads, strict=True) if g is None and is_sequence(self.inputs[i])]
+        self._flowing = [i for i in states if self.inputs[i].name in active and i not in idle]
+        self._captured = [tensor for tensor in node.captured if tensor.name in node.path]
+        self.carried = [*(self.inputs[i] for i in self._flowing), *self._captured]
 
     def forward(self) -> list[Tensor]:
         """Emits the step; its outputs up to the states, and the states that are read, to be stacked."""
@@ -76,9 +79,11 @@ class Steps:
         cotangents = [*[None] * self._lead, *(grads.get(i) for i in self._positions), *stacked]
         wanted = [*self.carried, *(self.inputs[i] for i in self.elements)]
         known = dict(zip(names, values, strict=True))
+        for sequence in (self.inputs[i] for i in self._positions if is_sequence(self.inputs[i])):
+            known[sequence.name] = self._op.SequenceEmpty(dtype=dtype_of(sequence))  # what it holds plays no part
         results = subgraph_vjp(self._op, self._node, self._body, known, cotangents, wanted)
         for index, total in enumerate(sums, len(self._flowing)):
-            results[index] = self._op.declare(self._op.Add(total, results[index]), total)
+            results[index] = self._op.sum(total, results[index])
         return results
 
     def starts(self) -> list[Tensor]:
@@ -93,6 +98,19 @@ class Steps:
         captured = [len(self._node.inputs) + self._node.captured.index(tensor) for tensor in self._captured]
         by_position = dict(zip([*self._flowing, *captured, *self.elements], results, strict=True))
         return [by_position.get(i) for i in range(len(self._node.inputs) + len(self._node.captured))]
+
+    def _refuse_read_sequences(self) -> None:
+        """A sequence may grow from step to step, at its end; steps whose values read it would have to record it."""
+        growing = {self.inputs[i].name for i in self._positions if is_sequence(self.inputs[i])}
+        for inner in needed_nodes(self._body.nodes, [t.name for t in self._body.outputs[self._lead :]]):
+            if not any(t.name in growing for t in used_tensors(inner)):
+                continue
+            growing.update(t.name for t in inner.outputs)
+            if inner.op != "Identity" and not (inner.op == "SequenceInsert" and len(inner.inputs) == 2):
+                raise OnnxplainError(
+                    f"operator {self._node.op_type} (node {self._node.name!r}) reads a sequence that it carries from "
+                    f"step to step ({inner.op} in its body): no gradient passes through that; choose a layer after it"
+                )
 
     def _active(self) -> set[str]:
         """Names of the body's tensors that depend on a tensor of the path, over any number of steps."""
@@ -127,7 +145,7 @@ def subgraph_vjp(
     for tensor, grad in zip(graph.outputs, cotangents, strict=False):
         name = known.get(tensor.name, tensor).name
         if grad is not None:
-            flowing[name] = op.Add(flowing[name], grad) if name in flowing else grad
+            flowing[name] = op.sum(flowing[name], grad) if name in flowing else grad
     own: list[Tensor] = [known.get(tensor.name, tensor) for tensor in wanted]
     outputs = [known.get(tensor.name, tensor) for tensor in graph.outputs]
     if any(grad is not None and _of_other_rank(out, grad) for out, grad in zip(outputs, cotangents, strict=False)):
@@ -139,7 +157,13 @@ def subgraph_vjp(
 def _typed(op: Emitter, node: Node, likes: Sequence[Tensor], states: range) -> gs.Graph:
     """A copy of the body that knows its tensors' types; where a state may differ in size between steps, it is open."""
     graph: gs.Graph = node.attrs["body"]
-    types = [gs.Variable(tensor.name, tensor.dtype, tensor.shape) for tensor in likes]
+    for tensor in (likes[i] for i in states):
+        if not dtype_of(tensor):
+            raise OnnxplainError(
+                f"operator {node.op_type} (node {node.name!r}) carries {tensor.name!r}, an optional or a value of "
+                "unknown type: no gradient passes through that; choose a layer after it"
+            )
+    types = [gs.Variable(tensor.name, tensor.dtype, tensor.shape, kind_of(tensor)) for tensor in likes]
     while True:
         inputs = [op.parameter(tensor.name, like) for tensor, like in zip(graph.inputs, types, strict=True)]
         with op.subgraph(graph.name, inputs) as body:
@@ -149,7 +173,7 @@ def _typed(op: Emitter, node: Node, likes: Sequence[Tensor], states: range) -> g
         stable = True
         for i, out in zip(states, body.outputs[_outputs_before_states(node) :], strict=False):
             before, after = types[i].shape, out.shape
-            if before is None or after is None:
+            if before is None or after is None or is_sequence(out):
                 continue
             if _differ(before, after):
                 raise OnnxplainError(

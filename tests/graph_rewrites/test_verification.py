@@ -117,14 +117,14 @@ def test_coverage_tells_rules_function_bodies_and_what_is_missing(monkeypatch: p
     assert sorted(coverage(model, "a", "b")) == [("Mish", 1, "function body"), ("Relu", 1, "rule")]
 
 
-def test_coverage_names_a_subgraph_that_captures_the_path_as_missing() -> None:
+def test_coverage_names_a_subgraph_that_captures_the_path() -> None:
     out = helper.make_tensor_value_info("b", TensorProto.FLOAT, [1, 3])
     branch = helper.make_graph([helper.make_node("Exp", ["x"], ["b"])], "branch", [], [out])
     net = Net()
     net.input("x", [1, 3])
     flag = net.input("flag", [], TensorProto.BOOL)
     net.output(net.add("Neg", net.add("If", flag, then_branch=branch, else_branch=branch), out="y"), [1, 3])
-    assert {key: how for key, _, how in coverage(net.model(), "x", "y")} == {"If": "missing", "Neg": "rule"}
+    assert {key: how for key, _, how in coverage(net.model(), "x", "y")} == {"If": "rule", "Neg": "rule"}
 
 
 def test_coverage_names_an_operator_of_another_domain_as_missing() -> None:
