@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,6 +101,14 @@ class Case:
         """The inputs by name."""
         fed = {f"x{i}": x for i, x in enumerate(self.inputs) if x is not None and i not in self.constant}
         return {name: self.cast(x, dtype) for name, x in fed.items()}
+
+
+def some_of_each(cases: Sequence[Case]) -> list[Case]:
+    """The first, the middle and the last case of each operator."""
+    groups: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        groups[case.op].append(case)
+    return [group[i] for group in groups.values() for i in sorted({0, len(group) // 2, len(group) - 1})]
 
 
 def gradients(case: Case, cotangent: np.ndarray, symbolic: bool = False) -> dict[int, np.ndarray]:
