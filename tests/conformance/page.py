@@ -44,7 +44,8 @@ In the tables,
 - **covered by**: a *rule* with its formula (`g` is the gradient of the output); an *expansion* into other operators,
   whose rules then apply; the *function body* that the specification gives; or *zero*, where the derivative is zero.
 - **cases**: in `tests/graph_rewrites/gradients/` and `contrib/`, each against a central difference in float64, with
-  static and with symbolic sizes, and in float32 through ONNX Runtime.
+  static and with symbolic sizes, and in float32 through ONNX Runtime. (Control flow and sequences have test files of
+  their own beside them.)
 - **node tests**: ONNX's own that pass, of those that are differentiable.
 - **CUDA**: the opsets, from 17 on, at which ONNX Runtime's CUDA provider has a kernel for everything that the gradient
   emits for floats and booleans (shapes are computed on the CPU anyway), or else what has none. It lags behind: many
@@ -69,8 +70,10 @@ Every operator that takes floats to floats.
 def page(found: Sequence[Verdict]) -> str:
     """The page's text, for the verdicts of every node test."""
     schemas = _schemas()
-    default = sorted(name for name in schemas if _takes_floats_to_floats(schemas[name][-1]) or _is_covered(name))
-    others = sorted(key for key in {*GRADIENTS, *EXPANSIONS} if "::" in key)
+    covered = {*GRADIENTS, *EXPANSIONS}
+    tested = {verdict.operator for verdict in found if verdict.status != NOT_DIFFERENTIABLE}
+    default = {name for name in schemas if "::" not in name and _takes_floats_to_floats(schemas[name][-1])} | covered
+    others = {key for key in covered | tested if "::" in key}
     return HEAD.format(
         versions=VERSIONS,
         summary=summary(found),
@@ -78,28 +81,21 @@ def page(found: Sequence[Verdict]) -> str:
         refused=_table(
             ("operator", "node tests", "why"), [(r.operator, str(len(r.tests)), f"{r.reason}") for r in REFUSED]
         ),
-        default=_operators(default, found),
-        others=_operators(others, found),
+        default=_operators(sorted(default - others), found),
+        others=_operators(sorted(others), found),
     )
 
 
 @cache
 def _schemas() -> dict[str, list[onnx.defs.OpSchema]]:
-    """The versions of each operator of the default domain that hold from opset 7 on."""
+    """The versions of each operator; in the default domain, those that hold from opset 7 on."""
     history = defaultdict(list)
-    for schema in onnx.defs.get_all_schemas_with_history():
-        if schema.domain == "":
-            history[schema.name].append(schema)
-    kept = {}
-    for name, versions in history.items():
-        versions.sort(key=lambda schema: schema.since_version)
-        first = max(
-            i
-            for i, schema in enumerate(versions)
-            if schema.since_version <= max(OLDEST_OPSET, versions[0].since_version)
-        )
-        kept[name] = versions[first:]
-    return kept
+    for schema in sorted(onnx.defs.get_all_schemas_with_history(), key=lambda schema: schema.since_version):
+        versions = history[f"{schema.domain}::{schema.name}" if schema.domain else schema.name]
+        if not schema.domain and schema.since_version <= OLDEST_OPSET:
+            versions.clear()
+        versions.append(schema)
+    return history
 
 
 def _takes_floats_to_floats(schema: onnx.defs.OpSchema) -> bool:
@@ -107,10 +103,6 @@ def _takes_floats_to_floats(schema: onnx.defs.OpSchema) -> bool:
         return any(kind in text for formal in formals for text in formal.types for kind in FLOATS)
 
     return has_floats(schema.inputs) and has_floats(schema.outputs)
-
-
-def _is_covered(key: str) -> bool:
-    return key in GRADIENTS or key in EXPANSIONS
 
 
 def _operators(keys: Sequence[str], found: Sequence[Verdict]) -> str:
@@ -141,7 +133,7 @@ def _operators(keys: Sequence[str], found: Sequence[Verdict]) -> str:
 
 
 def _first_opset(key: str) -> int:
-    return _schemas()[key][0].since_version if key in _schemas() else OLDEST_OPSET
+    return _schemas()[key][0].since_version if key in _schemas() and "::" not in key else OLDEST_OPSET
 
 
 def _coverage(key: str) -> str:
@@ -157,7 +149,8 @@ def _coverage(key: str) -> str:
         return "followed back to its tensors by what reads the sequence or optional"
     if schema is not None and (schema.has_function or schema.has_context_dependent_function):
         return "function body"
-    return "refused: no rule"
+    reasons = {refusal.operator: refusal.reason for refusal in REFUSED}
+    return f"refused: {reasons.get(key, 'no rule')}"
 
 
 def _cases() -> dict[str, list[Callable[[], onnx.ModelProto]]]:

@@ -1,4 +1,7 @@
-"""The node tests whose gradient is refused, by operator, with the reason: the only ones that may be."""
+"""The node tests whose gradient is refused, by operator, with the reason: the only ones that may be.
+
+A reason without tests is that of an operator which has no differentiable node test.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,20 @@ class Refusal:
 
 REFUSED = [
     Refusal(
+        "AffineGrid",
+        "written out as conditions on the length of the size, which leave the ranks of their tensors to run time",
+        [
+            "test_affine_grid_2d_align_corners_expanded",
+            "test_affine_grid_2d_expanded",
+            "test_affine_grid_3d_align_corners_expanded",
+        ],
+    ),
+    Refusal(
         "Bernoulli",
         "the output depends on the input through a comparison alone, so that its derivative is zero",
         ["test_bernoulli_seed_expanded"],
     ),
+    Refusal("BitCast", "it reinterprets bits, which is not differentiable", []),
     Refusal(
         "DequantizeLinear",
         "the scales of blocks have no gradient; those of a tensor or an axis have one, and so has the quantised input",
