@@ -21,7 +21,7 @@ Array: TypeAlias = Any  # an ndarray; numpy's stubs do not follow starred indice
 
 
 class Attention(Attention_23):
-    def _run(self, *inputs: Array, **attrs: Any) -> Array:  # type: ignore[override]  # what is passed on needs no names
+    def _run(self, *inputs: Array, **attrs: Any) -> Array:
         outputs = super()._run(*inputs, **attrs)
         if attrs.get("qk_matmul_output_mode") or not attrs.get("softcap"):
             return tuple(outputs)

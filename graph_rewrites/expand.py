@@ -95,9 +95,9 @@ def function_body(op: Emitter, node: gs.Node) -> Body | None:
     inputs = {t.name: t for t in used_tensors(node) if t.name}
     call = node_proto(node)
     call.domain = function.domain
-    specified = schema(node.op, op.model.opset, node.domain or "").attributes
+    specification: Any = schema(node.op, op.model.opset, node.domain or "")
     given = {attribute.name for attribute in call.attribute}
-    defaults = [specified[name].default_value for name in function.attribute if name not in given]
+    defaults = [specification.attributes[name].default_value for name in function.attribute if name not in given]
     call.attribute.extend(value for value in defaults if value.type)
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
@@ -131,7 +131,7 @@ def _function(node: gs.Node, opset: int) -> onnx.FunctionProto | None:
         written = specification.get_context_dependent_function_with_opset_version(
             version, node_proto(node).SerializeToString(), [value.SerializeToString() for value in types]
         )
-    function = onnx.FunctionProto.FromString(written)
+    function: onnx.FunctionProto = onnx.FunctionProto.FromString(written)
     if not function.node or any(inner.op_type == node.op for inner in function.node):
         return None
     function.domain = "body"

@@ -37,7 +37,8 @@ def attention(op: Emitter, node: Node) -> list[Tensor | None]:
     capped = op.Mul(op.Tanh(op.Div(raw, cap)), cap) if cap else raw
     added, hidden = _masks(op, node, query, key, mask, past_key, valid)
     scores = capped if added is None else op.Add(capped, added)
-    weights = _softmax(op, node, scores, hidden)
+    blind = mask is not None or valid is not None or node.attrs.get("left_window_size", -1) >= 0
+    weights = _softmax(op, node, scores, hidden, blind)
     y = op.MatMul(weights, values)
 
     def shown() -> Tensor:
@@ -58,13 +59,13 @@ def _shared(op: Emitter, tensor: Tensor, query: Tensor) -> Tensor:
     return op.Reshape(repeated, op.join(op.size(query, 0), op.size(query, 1), op.sizes(tensor, [2, 3])))
 
 
-def _softmax(op: Emitter, node: Node, scores: Tensor, hidden: Tensor | None) -> Tensor:
-    """The weights of the keys, 0 where they are hidden."""
+def _softmax(op: Emitter, node: Node, scores: Tensor, hidden: Tensor | None, blind: bool) -> Tensor:
+    """The weights of the keys, 0 where they are hidden; some queries may see no key at all if `blind`."""
     if hidden is not None:
         scores = op.Where(hidden, constant(op, lowest(scores), scores), scores)
     precision = node.attrs.get("softmax_precision") or dtype_of(scores)
     weights = op.cast_like(op.Softmax(op.Cast(scores, to=precision), axis=-1), scores)
-    return weights if hidden is None else op.Where(hidden, constant(op, 0, weights), weights)
+    return op.Where(hidden, constant(op, 0, weights), weights) if hidden is not None and blind else weights
 
 
 def _masks(

@@ -59,8 +59,8 @@ def clamp(op: Emitter, position: Tensor, last: Tensor) -> Tensor:
 def inside(op: Emitter, taps: Taps, size: Tensor) -> Taps:
     """The taps with a weight of zero, and some valid index, where they lie outside an axis of `size` elements."""
     last = op.Sub(size, [1])
-    index = op.Max(op.Min(taps.index, last), [0])
-    return Taps(index, op.Mul(taps.weight, op.cast_like(op.Equal(index, taps.index), taps.weight)))
+    valid = op.And(op.GreaterOrEqual(taps.index, [0]), op.LessOrEqual(taps.index, last))
+    return Taps(op.Max(op.Min(taps.index, last), [0]), op.Mul(taps.weight, op.cast_like(valid, taps.weight)))
 
 
 def product(op: Emitter, axes: Sequence[Taps], sizes: Sequence[Tensor]) -> Taps:
