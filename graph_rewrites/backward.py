@@ -20,7 +20,7 @@ import onnx_graphsurgeon as gs
 
 from .emit import Emitter
 from .errors import OnnxplainError
-from .expand import Body, expansion, function_body
+from .expand import expand
 from .node import Node as Node
 from .node import key_of as key_of
 from .node import used_tensors as used_tensors
@@ -29,7 +29,7 @@ from .quantised import as_reals, carries_gradient
 from .tensors import Tensor
 
 Gradient: TypeAlias = Any  # a Tensor, None, or a function that returns a Tensor
-Rule: TypeAlias = Callable[..., Sequence[Gradient]]
+Rule: TypeAlias = Callable[..., Any]  # a sequence of gradients, or None to leave the node to its expansion
 Override: TypeAlias = Callable[..., Sequence[Gradient] | None]  # None: not my node
 
 GRADIENTS: dict[str, Rule] = {}
@@ -54,10 +54,8 @@ class Rules:
             if result is not None:
                 self.applied = True
                 return result
-        body = expansion(op, node)
-        if body is None and key in GRADIENTS:
-            return GRADIENTS[key](op, node, *flowing)
-        return _through_body(op, node, body or function_body(op, node.source), flowing)
+        result = GRADIENTS[key](op, node, *flowing) if key in GRADIENTS else None
+        return _through_expansion(op, node, flowing) if result is None else result
 
 
 def gradient_of(*op_types: str) -> Callable[[Rule], Rule]:
@@ -142,8 +140,9 @@ def reach(nodes: Sequence[gs.Node], start: Iterable[str], floats_only: bool = Fa
     return reached
 
 
-def _through_body(op: Emitter, node: Node, body: Body | None, flowing: Sequence[Tensor | None]) -> list[Tensor | None]:
+def _through_expansion(op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> list[Tensor | None]:
     """The gradients of an operator that is defined by others: those of its expansion."""
+    body = expand(op, node)
     if body is None:
         raise OnnxplainError(
             f"operator {key_of(node.source)} (node {node.name!r}) has no gradient rule; choose a layer after it, or "

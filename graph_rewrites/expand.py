@@ -1,8 +1,7 @@
 """Composite operators as primitives: expansions registered here, or the function body that the specification gives.
 
 An expansion receives the emitter and the node, emits an equivalent computation on the node's inputs, and returns its
-outputs in the order of the node's own (None for one that nobody can differentiate), or None for no outputs at all, to
-leave this node to its gradient rule.
+outputs in the order of the node's own (None for one that nobody can differentiate).
 
     @expansion_of("com.microsoft::QuickGelu")
     def quick_gelu(op, node):
@@ -29,7 +28,7 @@ from .stand_ins import STANDARD
 from .subgraphs import Type, node_proto, parameter_types
 from .tensors import Tensor, schema, type_proto, value_of
 
-Expansion: TypeAlias = Callable[[Emitter, Node], Sequence[Tensor | None] | None]
+Expansion: TypeAlias = Callable[[Emitter, Node], Sequence[Tensor | None]]
 
 EXPANSIONS: dict[str, Expansion] = {}
 # A second evaluation would draw other numbers than the first.
@@ -47,12 +46,12 @@ class Body:
 def expansion_of(*op_types: str) -> Callable[[Expansion], Expansion]:
     """Registers the decorated function as the expansion of operators (`Name`, or `domain::Name`)."""
 
-    def register(function: Expansion) -> Expansion:
+    def register(expansion: Expansion) -> Expansion:
         for op_type in op_types:
             if op_type in EXPANSIONS:
                 raise ValueError(f"{op_type} has an expansion already: {EXPANSIONS[op_type].__qualname__}")
-            EXPANSIONS[op_type] = function
-        return function
+            EXPANSIONS[op_type] = expansion
+        return expansion
 
     return register
 
@@ -62,19 +61,17 @@ def can_expand(node: gs.Node, opset: int) -> bool:
     return key_of(node) in EXPANSIONS or has_function_body(node, opset)
 
 
-def expansion(op: Emitter, node: Node) -> Body | None:
-    """Appends the node's registered expansion on the node's inputs; None where it has none.
+def expand(op: Emitter, node: Node) -> Body | None:
+    """Appends the node's expansion on the node's inputs; None where it has none.
 
     The node itself stays and keeps computing the forward values; the expansion recomputes what its gradient needs.
     """
+    expansion = EXPANSIONS.get(key_of(node.source))
+    if expansion is None:
+        return function_body(op, node.source)
     start = len(op.nodes)
-    outputs = EXPANSIONS[key_of(node.source)](op, node) if key_of(node.source) in EXPANSIONS else None
-    return None if outputs is None else Body(op.nodes[start:], list(outputs))
-
-
-def expand(op: Emitter, node: Node) -> Body | None:
-    """Appends the node's expansion, registered or by its specification; None where it has none."""
-    return expansion(op, node) or function_body(op, node.source)
+    outputs = list(expansion(op, node))
+    return Body(op.nodes[start:], outputs)
 
 
 def has_function_body(node: gs.Node, opset: int) -> bool:

@@ -1,6 +1,7 @@
 """Sequences whose length or positions run time decides: the gradient of a sequence is the sequence of its elements'.
 
-What a node puts into a sequence it finds at the same position of that sequence's gradient.
+What a node puts into a sequence it finds at the same position of that sequence's gradient. Readers whose elements are
+known before leave their nodes to the expansions in `sequences.py`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..sequences import lengths_along, position_in
 from ..tensors import Tensor
+from .sequences import is_decided_at_run_time
 
 
 @gradient_of("SequenceAt")
-def sequence_at(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+def sequence_at(op: Emitter, node: Node, grad: Tensor) -> list[Gradient] | None:
     """Zeros but for the element's position."""
+    if not is_decided_at_run_time(op, node):
+        return None
     sequence, position = node.inputs
 
     def dsequence() -> Tensor:
@@ -62,8 +66,10 @@ def split_to_sequence(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 
 
 @gradient_of("ConcatFromSequence")
-def concat_from_sequence(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
+def concat_from_sequence(op: Emitter, node: Node, grad: Tensor) -> list[Gradient] | None:
     """Split where the elements met."""
+    if not is_decided_at_run_time(op, node):
+        return None
     (sequence,), axis = node.inputs, node.attrs["axis"]
     if node.attrs["new_axis"]:
         return [op.SplitToSequence(grad, axis=axis, keepdims=0), *_held(node)]

@@ -1,8 +1,8 @@
 """Tensors taken out of sequences and optionals: each reader is expanded into the same computation on plain tensors.
 
 A reader is followed back through the nodes that made its sequence to the tensors in it (`node.held_tensors`), and these
-receive the gradient: no sequence needs one. Where run time decides which tensor is read, the expansion leaves the
-reader to the rules in `run_time_sequences.py`.
+receive the gradient: no sequence needs one. Where run time decides which tensor is read, the rules in
+`run_time_sequences.py` take the reader.
 """
 
 from __future__ import annotations
@@ -25,24 +25,29 @@ class _KnownAtRunTimeError(Exception):
     """Which tensors a sequence holds is decided at run time."""
 
 
+def is_decided_at_run_time(op: Emitter, node: Node) -> bool:
+    """Whether it takes a run to tell which tensors a reader of a sequence reads."""
+    try:
+        _elements(op, node.inputs[0])
+        for position in node.inputs[1:]:
+            _known(position)
+    except _KnownAtRunTimeError:
+        return True
+    return False
+
+
 @expansion_of("SequenceAt")
-def sequence_at(op: Emitter, node: Node) -> Sequence[Tensor] | None:
+def sequence_at(op: Emitter, node: Node) -> Sequence[Tensor]:
     """The element itself."""
     sequence, position = node.inputs
-    try:
-        return [_elements(op, sequence)[_known(position)]()]
-    except _KnownAtRunTimeError:
-        return None
+    return [_elements(op, sequence)[_known(position)]()]
 
 
 @expansion_of("ConcatFromSequence")
-def concat_from_sequence(op: Emitter, node: Node) -> Sequence[Tensor] | None:
+def concat_from_sequence(op: Emitter, node: Node) -> Sequence[Tensor]:
     """Concat of the elements, behind an axis of their own where `new_axis` is set."""
     axis = node.attrs["axis"]
-    try:
-        elements = [element() for element in _elements(op, node.inputs[0])]
-    except _KnownAtRunTimeError:
-        return None
+    elements = [element() for element in _elements(op, node.inputs[0])]
     if node.attrs["new_axis"]:
         elements = [op.Unsqueeze(element, [axis]) for element in elements]
     return [op.Concat(*elements, axis=axis)]
