@@ -25,7 +25,8 @@ from .node import Node as Node
 from .node import key_of as key_of
 from .node import used_tensors as used_tensors
 from .node import view
-from .quantised import as_reals, carries_gradient
+from .quantised import carries_gradient
+from .reals import as_reals, widened
 from .tensors import Tensor
 
 Gradient: TypeAlias = Any  # a Tensor, None, or a function that returns a Tensor
@@ -84,14 +85,15 @@ def sweep(
         rules: the gradient rules.
 
     Returns:
-        The gradient of each wanted tensor, of its dtype and shape; None where it is identically zero.
+        The gradient of each wanted tensor, of its shape; None where it is identically zero. It is of the tensor's
+        dtype, or float32 where that is narrower: gradients are computed so, and do not underflow (see `reals`).
 
     Raises:
         OnnxplainError: an operator that passes a gradient on has no rule.
     """
     wanted = list(wanted)
     path = frozenset(tensors_between(nodes, wanted, cotangents))
-    grads: dict[str, Tensor] = dict(cotangents)
+    grads: dict[str, Tensor] = {name: widened(op, grad) for name, grad in cotangents.items()}
     for source in reversed(nodes):
         flowing = [grads.get(tensor.name) for tensor in source.outputs]
         if all(grad is None for grad in flowing) or not any(t.name in path for t in used_tensors(source)):
@@ -100,11 +102,11 @@ def sweep(
             flowing.pop()
         node = view(source, op.model.opset, path, rules)
         with op.scope(f"gradient/{op.local(source.name or source.outputs[0].name)}"):
-            gradients = rules.gradients(op, as_reals(op, node), flowing)
+            gradients = rules.gradients(op, *as_reals(op, node, flowing))
             for tensor, grad in zip([*node.inputs, *node.captured], gradients, strict=True):
                 if tensor is None or grad is None or tensor.name not in path:
                     continue
-                grad = op.sum_to(grad() if callable(grad) else grad, tensor)
+                grad = widened(op, op.sum_to(grad() if callable(grad) else grad, tensor))
                 before = grads.get(tensor.name)
                 grads[tensor.name] = grad if before is None else op.declare(op.sum(before, grad), tensor)
     return {name: grads.get(name) for name in wanted}

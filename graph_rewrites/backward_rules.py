@@ -77,17 +77,18 @@ def require_applied(rules: Rules, model: str, end: str, start: Sequence[str]) ->
 
 def rectified_input(node: Node) -> int | None:
     """The index of the input that the node rectifies; None if it is no rectifier."""
+    inputs = node.source.inputs  # not the casts of float16 ones: a Where is recognised by what its condition compares
     if node.op_type in ("Relu", "LeakyRelu", "PRelu", "ThresholdedRelu"):
         return 0
     if node.op_type == "Clip":
-        return 0 if len(node.inputs) > 1 and _is_zero(node.inputs[1]) else None
-    if node.op_type == "Max" and len(node.inputs) == 2:
-        return next((i for i in (0, 1) if _is_zero(node.inputs[1 - i])), None)
-    if node.op_type == "Min" and len(node.inputs) == 2:  # the cap of a ReLU6 that is written as two nodes
-        caps = [value_of(tensor) is not None for tensor in node.inputs]
-        return next((i for i in (0, 1) if caps[1 - i] and _is_relu_output(node.inputs[i])), None)
+        return 0 if len(inputs) > 1 and _is_zero(inputs[1]) else None
+    if node.op_type == "Max" and len(inputs) == 2:
+        return next((i for i in (0, 1) if _is_zero(inputs[1 - i])), None)
+    if node.op_type == "Min" and len(inputs) == 2:  # the cap of a ReLU6 that is written as two nodes
+        caps = [value_of(tensor) is not None for tensor in inputs]
+        return next((i for i in (0, 1) if caps[1 - i] and _is_relu_output(inputs[i])), None)
     if node.op_type == "Where":
-        condition, *branches = node.inputs
+        condition, *branches = inputs
         compare = condition.inputs[0] if condition is not None and condition.inputs else None
         if compare is None or compare.op not in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual"):
             return None

@@ -52,7 +52,7 @@ class Emitter:
         self._names = {*definitions(model.proto.graph), *(value.name for value in model.proto.graph.output)}
         self._counts: dict[str, int] = {}
         self._constants: dict[tuple[Any, ...], Tensor] = {}
-        self._shapes: MutableMapping[str, Tensor] = {}
+        self._shared: MutableMapping[tuple[Any, ...], Tensor] = {}
 
     def __getattr__(self, op_type: str) -> Callable[..., Any]:
         if not op_type[:1].isupper():
@@ -98,13 +98,13 @@ class Emitter:
     @contextmanager
     def inserting_at(self, position: int) -> Iterator[None]:
         """Places nodes emitted inside at `position` of the graph's node list instead of at its end."""
-        outer, self.nodes, shapes = self.nodes, [], self._shapes
-        self._shapes = {}
+        outer, self.nodes, shared = self.nodes, [], self._shared
+        self._shared = {}
         try:
             yield
             outer[position:position] = self.nodes
         finally:
-            self.nodes, self._shapes = outer, shapes
+            self.nodes, self._shared = outer, shared
 
     @contextmanager
     def subgraph(self, name: str, inputs: Sequence[Tensor] = ()) -> Iterator[gs.Graph]:
@@ -114,15 +114,15 @@ class Emitter:
         """
         name = name.rsplit("/", 1)[-1]
         graph = gs.Graph(inputs=list(inputs), name=self.unique(name))
-        outer, self.nodes, shapes = self.nodes, [], self._shapes
-        self._shapes = ChainMap({}, shapes)
+        outer, self.nodes, shared = self.nodes, [], self._shared
+        self._shared = ChainMap({}, shared)
         try:
             with self.scope(name):
                 yield graph
                 graph.outputs = self._own(graph.outputs)
             graph.nodes = needed_nodes(self.nodes, [tensor.name for tensor in graph.outputs])
         finally:
-            self.nodes, self._shapes = outer, shapes
+            self.nodes, self._shared = outer, shared
 
     def parameter(self, name: str, like: Tensor) -> Tensor:
         """A new input for a subgraph, of the type of `like`."""
@@ -195,9 +195,10 @@ class Emitter:
         """The shape as an int64 vector: a constant where it is static, else a (shared) Shape node."""
         if is_static(tensor):
             return self.constant(np.array(tensor.shape, np.int64))
-        if tensor.name not in self._shapes:
-            self._shapes[tensor.name] = self.emit("Shape", tensor)
-        return self._shapes[tensor.name]
+        key = ("Shape", tensor.name)
+        if key not in self._shared:
+            self._shared[key] = self.emit("Shape", tensor)
+        return self._shared[key]
 
     def size(self, tensor: Tensor, axis: int) -> Tensor:
         """The size of one axis as an int64 vector of length 1; the rank may be unknown where `axis` is not negative."""
@@ -245,6 +246,15 @@ class Emitter:
     def cast_like(self, tensor: Tensor, like: Tensor) -> Tensor:
         """`tensor` in the dtype of `like`."""
         return tensor if dtype_of(tensor) == dtype_of(like) else self.emit("Cast", tensor, to=dtype_of(like))
+
+    def cast(self, tensor: Tensor, dtype: int) -> Tensor:
+        """`tensor` in an ONNX element type: a constant at once, else by a (shared) Cast node."""
+        if isinstance(tensor, gs.Constant):
+            return self.constant(np.asarray(tensor.values).astype(onnx.helper.tensor_dtype_to_np_dtype(dtype)))
+        key = ("Cast", tensor.name, dtype)
+        if key not in self._shared:
+            self._shared[key] = self.emit("Cast", tensor, to=dtype)
+        return self._shared[key]
 
     def is_zero(self, tensor: Tensor) -> Tensor:
         """Whether each element is 0, as bool; from opset 19 on, ONNX Runtime has no `Equal` for CUDA."""

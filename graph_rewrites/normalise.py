@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+
 import onnx
 from onnx import inliner
 
@@ -23,6 +26,7 @@ def normalise(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, onnx.V
     Raises:
         ValueError, RuntimeError: onnx cannot read, raise or infer the model.
     """
+    _sort(proto.graph)
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
         proto.graph.initializer.extend(hoist_initializers(proto.graph))
@@ -43,6 +47,26 @@ def normalise(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, onnx.V
     proto = infer_shapes(_with_open_outputs(proto))
     _restore_symbols(proto.graph, declared)
     return proto, declared
+
+
+def _sort(graph: onnx.GraphProto) -> None:
+    """Puts nodes after those whose outputs they read, as the format asks for and some converters do not keep to."""
+    makers = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
+    needs = [{makers[name] for name in _read(node) if name in makers} for node in graph.node]
+    if all(max(before, default=-1) < i for i, before in enumerate(needs)):
+        return
+    order = TopologicalSorter(dict(enumerate(needs))).static_order()
+    nodes = [graph.node[i] for i in order]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _read(node: onnx.NodeProto) -> Iterator[str]:
+    """The tensors that the node or its subgraphs read."""
+    yield from node.input
+    for graph in (attribute.g for attribute in node.attribute):
+        own = {value.name for value in graph.input}.union(*(inner.output for inner in graph.node))
+        yield from (name for inner in graph.node for name in _read(inner) if name not in own)
 
 
 def _with_open_outputs(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -9,7 +9,6 @@ differentiated as its unrounded form is (the straight-through estimator: Bengio 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 import ml_dtypes
 import numpy as np
@@ -20,7 +19,7 @@ from .emit import Emitter
 from .errors import OnnxplainError
 from .expand import expand
 from .model_file import Model
-from .node import Node, key_of, view
+from .node import key_of, view
 from .tensors import Tensor, dtype_of, is_float, rank
 
 # Operators that make a quantised tensor, their first output, of float or of quantised ones.
@@ -66,21 +65,6 @@ def carries_gradient(node: gs.Node, output: Tensor, reached: Collection[str]) ->
     if dtype_of(output) in (onnx.TensorProto.INT64, onnx.TensorProto.BOOL):
         return False  # indices, sizes and masks
     return any(t.name in reached and dtype_of(t) == dtype_of(output) for t in node.inputs)
-
-
-def as_reals(op: Emitter, node: Node) -> Node:
-    """The node with its quantised inputs on the path as float tensors of the same values, for rules to compute with."""
-    if key_of(node.source) in QUANTISED_INPUT:
-        return node
-    quantised = {t.name: t for t in node.inputs if t is not None and t.name in node.path and not is_float(t)}
-    if not quantised:
-        return node
-    reals = {name: op.Cast(tensor, to=onnx.TensorProto.FLOAT) for name, tensor in quantised.items()}
-    return replace(
-        node,
-        inputs=[t if t is None else reals.get(t.name, t) for t in node.inputs],
-        path=node.path | {tensor.name for tensor in reals.values()},
-    )
 
 
 def quantisation_of(tensor: Tensor) -> tuple[Tensor, Tensor | None] | None:

@@ -101,7 +101,7 @@ class Place:
 
     @cached_property
     def slopes(self) -> Tensor:
-        """dy^c/dA^k, [rows, C, *spatial], of the model's own dtype."""
+        """dy^c/dA^k, [rows, C, *spatial], of the model's own dtype, or float32 where that is narrower."""
         grad = self.trace.gradients([self.rows.name])[self.rows.name]
         if grad is None:
             raise OnnxplainError(f"the score's gradient at {self.name!r} is zero for every input; choose another layer")

@@ -60,6 +60,6 @@ def append_vjp(model: ModelSource, output: str, wrt: str | Sequence[str], rules:
     require_applied(table, work.name, output, wrt)
     for name in wrt:
         like, grad = tensors[name], grads[name]
-        publish.output(f"{name}_grad", op.zeros_like(like) if grad is None else grad, like.shape)
+        publish.output(f"{name}_grad", op.zeros_like(like) if grad is None else op.cast_like(grad, like), like.shape)
     prune(work, forward)
     return write(work)
