@@ -14,26 +14,25 @@ import onnx
 from .emit import Emitter
 from .node import Node, key_of, subgraphs
 from .quantised import QUANTISED_INPUT
-from .tensors import Tensor, dtype_of, is_float
+from .tensors import Tensor, dtype_of, is_float, is_sequence
 
 NARROW = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
 
 def widened(op: Emitter, tensor: Tensor) -> Tensor:
     """A narrow float tensor in float32; any other as it is."""
-    return op.cast(tensor, onnx.TensorProto.FLOAT) if dtype_of(tensor) in NARROW else tensor
+    narrow = dtype_of(tensor) in NARROW and not is_sequence(tensor)
+    return op.cast(tensor, onnx.TensorProto.FLOAT) if narrow else tensor
 
 
 def as_reals(op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> tuple[Node, Sequence[Tensor | None]]:
     """The node and the gradients of its outputs as a rule takes them.
 
     Narrow floats, and quantised tensors on the path, are cast to float32. Operators that take quantised tensors for
-    what they are see those as they are. So do those whose subgraphs hold tensors of the model's types; the gradients
-    that flow into the latter are of these types.
+    what they are see those as they are. So do those whose subgraphs hold tensors of the model's types.
     """
     if any(subgraphs(node.source)):
-        narrow = [g if g is None else op.cast_like(g, t) for g, t in zip(flowing, node.outputs, strict=False)]
-        return node, narrow
+        return node, flowing
     takes_integers = key_of(node.source) in QUANTISED_INPUT
     known: dict[str, Tensor] = {}
     for tensor in (*node.inputs, *node.outputs):

@@ -42,13 +42,14 @@ def loop(op: Emitter, node: Node, *grads: Tensor | None) -> list[Gradient]:
     *records, numbers = _emit(op, "Loop", node.inputs, len(recording.outputs) - 1, body=recording)[steps.states :]
 
     count = op.Squeeze(op.Shape(numbers), [0])
-    step, going, *carried = (op.parameter(f"{t.name}_grad", t) for t in (STEP, CONDITION, *steps.carried))
+    starts = steps.starts()
+    step, going, *carried = (op.parameter("carried", t) for t in (STEP, CONDITION, *starts))
     with op.subgraph("reverse", [step, going, *carried]) as reverse:
         at = op.Sub(op.Sub(count, np.array(1)), step)
         values = [at, op.constant(np.array(True)), *(op.Gather(record, at) for record in records)]
         slices = [None if grad is None else op.Gather(grad, at) for grad in steps.stacked_grads]
         reverse.outputs = [going, *steps.backward(values, carried, slices)]
-    finals = _emit(op, "Loop", [count, None, *steps.starts()], len(carried), body=reverse)
+    finals = _emit(op, "Loop", [count, None, *starts], len(carried), body=reverse)
     return steps.gradients(finals)
 
 
@@ -85,7 +86,8 @@ def scan(op: Emitter, node: Node, *grads: Tensor | None) -> list[Gradient]:
     flowing = _lanes(node, "output", steps.stacked_grads)
     read = [Lane(record) for record in records] + lanes + [lane for lane in flowing if lane.tensor is not None]
     written = [lanes[position - first] for position in steps.elements]
-    carried = [op.parameter(f"{tensor.name}_grad", tensor) for tensor in steps.carried]
+    starts = steps.starts()
+    carried = [op.parameter("carried", tensor) for tensor in starts]
     values = [op.parameter("element", lane.element()) for lane in read]
     recorded, rest = values[: len(records)], values[len(records) :]
     elements, slices = rest[: len(lanes)], iter(rest[len(lanes) :])
@@ -93,7 +95,7 @@ def scan(op: Emitter, node: Node, *grads: Tensor | None) -> list[Gradient]:
         each = [None if lane.tensor is None else next(slices) for lane in flowing]
         reverse.outputs = steps.backward([*elements, *recorded], carried, each)
     read, written = ([lane.reversed() for lane in each] for each in (read, written))
-    return steps.gradients(_scan(op, steps.starts(), read, written, reverse))
+    return steps.gradients(_scan(op, starts, read, written, reverse))
 
 
 def _lanes(node: Node, kind: str, tensors: Sequence[Tensor | None]) -> list[Lane]:

@@ -11,6 +11,7 @@ from ..emit import Emitter
 from ..errors import OnnxplainError
 from ..expand import replay
 from ..node import needed_nodes, used_tensors
+from ..reals import widened
 from ..subgraphs import merged
 from ..tensors import Tensor, dtype_of, is_float, is_sequence, kind_of
 
@@ -90,8 +91,8 @@ class Steps:
         """What the gradients that are carried start from: those of the final states, and no sum yet."""
         finals = [self._final_grads[i - self._positions.start] for i in self._flowing]
         likes = [self._node.inputs[i] for i in self._flowing]
-        starts = [self._op.zeros_like(t) if g is None else g for g, t in zip(finals, likes, strict=True)]
-        return [*starts, *(self._op.zeros_like(tensor) for tensor in self._captured)]
+        starts = [_no_gradient(self._op, t) if g is None else g for g, t in zip(finals, likes, strict=True)]
+        return [*starts, *(_no_gradient(self._op, tensor) for tensor in self._captured)]
 
     def gradients(self, results: Sequence[Tensor]) -> list[Gradient]:
         """The gradients of the node's inputs and captured tensors, from what was carried and stacked last."""
@@ -151,7 +152,12 @@ def subgraph_vjp(
     if any(grad is not None and _of_other_rank(out, grad) for out, grad in zip(outputs, cotangents, strict=False)):
         return [op.zeros_like(tensor) for tensor in own]  # a branch of an If that is never taken
     grads = sweep(op, nodes, flowing, [tensor.name for tensor in own], node.rules)
-    return [op.zeros_like(tensor) if grads[tensor.name] is None else grads[tensor.name] for tensor in own]
+    return [_no_gradient(op, tensor) if grads[tensor.name] is None else grads[tensor.name] for tensor in own]
+
+
+def _no_gradient(op: Emitter, tensor: Tensor) -> Tensor:
+    """Zeros of the type that the tensor's gradient has."""
+    return widened(op, op.zeros_like(tensor))
 
 
 def _typed(op: Emitter, node: Node, likes: Sequence[Tensor], states: range) -> gs.Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from onnxplain.graph_rewrites.errors import OnnxplainError
@@ -62,7 +63,7 @@ def test_a_loop_uses_its_step_number_and_carries_integers_and_constants() -> Non
         """
 agraph (float[2] x, float[2] b, int64 n) => (float[2] y, float[2] last) {
   zero = Constant<value = int64 {1}>()
-  y, j, last = Loop (n, none, x, zero, b) <body = body (int64 i, bool c, float[2] h, int64 j, float[2] f)
+  y, count, last = Loop (n, none, x, zero, b) <body = body (int64 i, bool c, float[2] h, int64 j, float[2] f)
       => (bool c2, float[2] h2, int64 j2, float[2] f2) {
     c2 = Identity(c)
     step = CastLike(i, h)
@@ -268,3 +269,26 @@ def test_the_gradient_of_a_gradient_through_a_recurrent_cell(op: str) -> None:
     first = append_vjp(case.model(np.float32), "y0", ["x0", "x2"])
     feeds = {**case.feeds(), "y0_cotangent": signed_cotangent(case)}
     assert_gradients(first, "x2_grad", ["x0", "x2", "x5", "y0_cotangent"], feeds, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["loop", "if", "scan"])
+def test_bodies_of_float16(kind: str) -> None:
+    """What the gradient nodes hand from step to step has one type, whatever they compute in."""
+    scan = SCAN.replace("SIZES", "3").replace("T]", "5]").replace("T,", "5,").replace("[A,0]", "[1,0]")
+    for letter in "DEFG":
+        scan = scan.replace(f"{letter},", "0,").replace(f"{letter}]", "0]")
+    text = {"loop": LOOP.replace("SIZES", "3,4"), "if": IF, "scan": scan}[kind]
+    model, half = model_of(text), model_of(text.replace("float[", "float16[").replace("float ", "float16 "))
+    given = {"x": SEQUENCE if kind == "scan" else X, "w": W, "b": B, "f": np.array(True), "h0": X, "z": FEATURES}
+    given |= {"n": np.array(3), "limit": np.array(2.0)}
+    feeds = {value.name: given[value.name] for value in model.graph.input}
+    cotangent = signed(model, "y", feeds)
+    expected = gradients64(model, "y", ["x", "w"], feeds, cotangent)
+    explained = append_vjp(half, "y", ["x", "w"])
+    onnx.checker.check_model(explained, full_check=True)
+    session = ort.InferenceSession(explained.SerializeToString(), providers=["CPUExecutionProvider"])
+    fed = {name: x.astype(np.float16) if x.dtype == np.float64 else x for name, x in feeds.items()}
+    for name in ("x", "w"):
+        (grad,) = session.run([f"{name}_grad"], {**fed, "y_cotangent": cotangent.astype(np.float16)})
+        assert grad.dtype == np.float16
+        np.testing.assert_allclose(grad, expected[name], atol=2e-2 * np.abs(expected[name]).max())
