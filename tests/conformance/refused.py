@@ -50,7 +50,7 @@ REFUSED = [
     ),
     Refusal(
         "Loop",
-        "the sequence that the loop carries grows by a number of elements that only run time decides",
+        "it carries an optional, through which no gradient passes",
         ["test_loop16_seq_none"],
     ),
     Refusal(
@@ -67,21 +67,5 @@ REFUSED = [
         "Scan",
         "onnx's version converter drops the batch axis that Scan had in opset 8",
         ["test_scan_sum"],
-    ),
-    Refusal(
-        "SequenceMap",
-        "written as a Loop that carries a sequence, whose elements only run time counts (SequenceMap itself passes)",
-        [
-            "test_sequence_map_add_1_sequence_1_tensor_expanded",
-            "test_sequence_map_add_2_sequences_expanded",
-            "test_sequence_map_identity_1_sequence_1_tensor_expanded",
-            "test_sequence_map_identity_1_sequence_expanded",
-            "test_sequence_map_identity_2_sequences_expanded",
-        ],
-    ),
-    Refusal(
-        "SplitToSequence",
-        "only run time decides how many pieces there are",
-        ["test_split_to_sequence_1"],
     ),
 ]
