@@ -32,5 +32,5 @@ def _mask(op: Emitter, node: Node) -> Tensor:
     """The node's mask of what it kept; the node is made to output it where it does not."""
     if len(node.outputs) < 2 or not node.outputs[1].name:
         mask = gs.Variable(op.unique("mask"), bool, node.outputs[0].shape)
-        node.source.outputs = [node.outputs[0], mask]
+        node.source.outputs = [node.source.outputs[0], mask]  # not the float32 copy of a narrower output
     return node.source.outputs[1]

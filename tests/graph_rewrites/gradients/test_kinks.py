@@ -200,14 +200,17 @@ def vjp_of(body: str, size: int, feeds: dict[str, np.ndarray]) -> list[np.ndarra
 @pytest.mark.parametrize("ratio", [np.array(0.25), None], ids=["ratio", "default ratio"])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("outputs", [1, 2], ids=["without its mask", "with its mask"])
-def test_dropout_in_training_scales_what_it_keeps(training: bool, ratio: np.ndarray | None, outputs: int) -> None:
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+def test_dropout_in_training_scales_what_it_keeps(
+    training: bool, ratio: np.ndarray | None, outputs: int, kind: type
+) -> None:
     """The gradient of y = x * mask / (1 - ratio) is y where x = 1."""
     case = Case("Dropout", [np.ones((4, 5)), ratio, np.array(training)], {"seed": 3}, outputs=outputs, wrt=[0])
-    model = append_vjp(case.model(np.float32), "y0", ["x0"])
+    model = append_vjp(case.model(kind), "y0", ["x0"])
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    feeds = {**case.feeds(np.float32), "y0_cotangent": np.ones((4, 5), np.float32)}
+    feeds = {**case.feeds(kind), "y0_cotangent": np.ones((4, 5), kind)}
     y, grad = session.run(["y0", "x0_grad"], feeds)
-    np.testing.assert_allclose(grad, y, rtol=1e-6)
+    np.testing.assert_allclose(grad, y, rtol=10 * float(np.finfo(kind).eps))
     assert training == bool((y == 0).any())
 
 
