@@ -90,7 +90,10 @@ STEPS: dict[str, Step] = {"RNN": rnn, "GRU": gru, "LSTM": lstm}
 
 @expansion_of("RNN", "GRU", "LSTM")
 def recurrent(op: Emitter, node: Node) -> list[Tensor]:
-    """Y [T, D, N, H], Y_h [D, N, H] and for LSTM Y_c; under layout 1 the batch comes first."""
+    """A Scan of the cell's equations over time for each direction.
+
+    Y [T, D, N, H], Y_h [D, N, H] and for LSTM Y_c; under layout 1 the batch comes first.
+    """
     x, w, r, b, lengths, *initial = (node.inputs + [None] * 8)[:8]
     *starts, peepholes = initial if node.op_type == "LSTM" else [initial[0], None]
     batch_first = bool(node.attrs.get("layout"))
