@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from ..graph_rewrites.errors import OnnxplainError, UsageError, closest
-from ..graph_rewrites.model_file import MAX_PROTO_BYTES, save
+from ..graph_rewrites.model_file import MAX_PROTO_BYTES, is_large, save
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 LOG_ERRORS = 3  # onnxruntime.SessionOptions.log_severity_level: errors and fatal ones only
@@ -39,7 +39,7 @@ class Session:
             options = ort.SessionOptions()
             options.log_severity_level = LOG_ERRORS
         try:
-            if model.ByteSize() > MAX_PROTO_BYTES:
+            if is_large(model, MAX_PROTO_BYTES):
                 with tempfile.TemporaryDirectory() as folder:
                     save(model, Path(folder) / "model.onnx")
                     self._session = ort.InferenceSession(Path(folder) / "model.onnx", options, providers=chosen)

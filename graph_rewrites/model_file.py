@@ -7,6 +7,7 @@ onnx-graphsurgeon does not model (metadata, doc strings, quantisation annotation
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,7 +167,7 @@ def save(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
     try:
         with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             written = Path(folder) / path.name
-            if model.ByteSize() > MAX_PROTO_BYTES:
+            if is_large(model, MAX_PROTO_BYTES):
                 copy = onnx.ModelProto()
                 copy.CopyFrom(model)
                 onnx.save(copy, written, save_as_external_data=True, location=f"{path.name}.data")
@@ -178,6 +179,15 @@ def save(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
         raise OnnxplainError(
             f"{path}: cannot be written ({error.strerror or error}); choose a writable folder"
         ) from error
+
+
+def is_large(model: onnx.ModelProto, limit: int) -> bool:
+    """Whether the model takes more bytes than `limit`; past 2 GiB, protobuf itself can no longer tell."""
+    return sum(map(_bytes, model.graph.initializer)) > limit or model.ByteSize() > limit
+
+
+def _bytes(tensor: onnx.TensorProto) -> int:
+    return math.prod(tensor.dims) * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def _load(path: Path) -> onnx.ModelProto:
@@ -216,7 +226,7 @@ def _lift_weights(
         external = external_data_helper.uses_external_data(tensor)
         if external:
             _check_external(tensor, folder, name)
-        if tensor.ByteSize() <= SMALL_TENSOR_BYTES and not external and tensor.name not in listed:
+        if _bytes(tensor) <= SMALL_TENSOR_BYTES and not external and tensor.name not in listed:
             proto.graph.initializer.add().CopyFrom(tensor)
             continue
         weights[tensor.name] = tensor

@@ -57,7 +57,10 @@ def same_shape(a: Tensor, b: Tensor) -> bool:
 
 
 def value_of(tensor: Tensor | None) -> np.ndarray | None:
-    """The values of a constant tensor (an initializer, a Constant node, an Identity of either), else None."""
+    """The values of a constant tensor, else None.
+
+    Constant are initializers, Constant nodes, and either behind Identity, Cast, or DequantizeLinear with one scale.
+    """
     if tensor is None:
         return None
     if isinstance(tensor, gs.Constant):
@@ -65,6 +68,14 @@ def value_of(tensor: Tensor | None) -> np.ndarray | None:
     producer = tensor.inputs[0] if len(tensor.inputs) == 1 else None
     if producer is not None and producer.op == "Identity":
         return value_of(producer.inputs[0])
+    if producer is not None and producer.op == "Cast":
+        held = value_of(producer.inputs[0])
+        return None if held is None else held.astype(onnx.helper.tensor_dtype_to_np_dtype(producer.attrs["to"]))
+    if producer is not None and producer.op == "DequantizeLinear":
+        held, scale, zero = [*map(value_of, producer.inputs), np.zeros((), np.int8)][:3]
+        if held is None or scale is None or zero is None or scale.size != 1:
+            return None
+        return np.asarray((held.astype(scale.dtype) - zero.astype(scale.dtype)) * scale.reshape(()))
     if producer is not None and producer.op == "Constant":
         (key, value), *_ = producer.attrs.items()
         if key == "value":
