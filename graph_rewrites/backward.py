@@ -153,7 +153,7 @@ def _through_expansion(op: Emitter, node: Node, flowing: Sequence[Tensor | None]
     cotangents = {
         t.name: grad for t, grad in zip(body.outputs, flowing, strict=False) if t is not None and grad is not None
     }
-    tensors = [*node.inputs, *node.captured]
+    tensors = [*body.inputs, *node.captured]  # a function body has the node's own, where `node` has their float32 forms
     wanted = [tensor.name for tensor in tensors if tensor is not None and tensor.name in node.path]
     grads = sweep(op, body.nodes, cotangents, wanted, node.rules)
     return [grads.pop(tensor.name, None) if tensor is not None else None for tensor in tensors]

@@ -37,9 +37,10 @@ RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLik
 
 @dataclass(frozen=True)
 class Body:
-    """An operator's computation, appended beside it: `outputs` repeat the operator's own outputs."""
+    """An operator's computation, appended beside it, from `inputs`: `outputs` repeat the operator's own outputs."""
 
     nodes: list[gs.Node]
+    inputs: list[Tensor | None]
     outputs: list[Tensor | None]
 
 
@@ -71,7 +72,7 @@ def expand(op: Emitter, node: Node) -> Body | None:
         return function_body(op, node.source)
     start = len(op.nodes)
     outputs = list(expansion(op, node))
-    return Body(op.nodes[start:], outputs)
+    return Body(op.nodes[start:], node.inputs, outputs)
 
 
 def has_function_body(node: gs.Node, opset: int) -> bool:
@@ -111,7 +112,8 @@ def function_body(op: Emitter, node: gs.Node) -> Body | None:
     body = gs.import_onnx(infer_shapes(inlined))
     start = len(op.nodes)
     known = replay(op, body.nodes, inputs)
-    return Body(op.nodes[start:], [known[t.name] if t.name else None for t in node.outputs])
+    used = [tensor if tensor.name else None for tensor in node.inputs]
+    return Body(op.nodes[start:], used, [known[t.name] if t.name else None for t in node.outputs])
 
 
 def _function(node: gs.Node, opset: int) -> onnx.FunctionProto | None:
