@@ -106,12 +106,13 @@ def _gradients(op: Emitter, node: Node, grad: Tensor, scatter: Scatter, gather: 
         return [
             lambda: op.Mul(grad, of_x.product_of_others(*totals)),
             None,
-            lambda: op.Mul(gather(grad), of_u.product_of_others(*map(gather, totals))),
+            lambda: op.Mul(gather(grad), of_u.product_of_others(*[gather(total) for total in totals])),
         ]
     (y,) = node.outputs
     reaches = op.GreaterOrEqual if reduction == "max" else op.LessOrEqual
     hits = reaches(x, y), reaches(updates, gather(y))
     # Counted in float32: ONNX Runtime's CPU kernel adds no 16-bit floats.
-    ties = scatter(*(op.Cast(hit, to=onnx.TensorProto.FLOAT) for hit in hits), "add")
+    counts_x, counts_u = (op.Cast(hit, to=onnx.TensorProto.FLOAT) for hit in hits)
+    ties = scatter(counts_x, counts_u, "add")
     share, (mask_x, mask_u) = op.Div(grad, op.cast_like(ties, grad)), (op.cast_like(hit, grad) for hit in hits)
     return [lambda: op.Mul(share, mask_x), None, lambda: op.Mul(gather(share), mask_u)]

@@ -165,6 +165,14 @@ def test_gather_and_scatter_elements(axis: int) -> None:
         )
     order = np.argsort(rng.normal(size=(4, 4)), axis=axis)
     check("ScatterElements", [x[0, :4, :4], order, x[1, :4, :4]], {"axis": axis})
+    check("Scatter", [x[0, :4, :4], order, x[1, :4, :4]], {"axis": axis % 2}, opset=10)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.parametrize("order", [0, 1])
+def test_unique(axis: int | None, order: int) -> None:
+    x = rng.integers(0, 3, size=(6, 2)).astype(np.float64)
+    check("Unique", [x], {"sorted": order} | ({} if axis is None else {"axis": axis}), outputs=4)
 
 
 @pytest.mark.parametrize(
@@ -200,5 +208,5 @@ def test_resize(mode: str, coordinates: str) -> None:
 
 def test_every_replacement_is_tested() -> None:
     tested = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalLpPool"}
-    tested |= {"GatherElements", "ScatterElements", "GatherND", "ScatterND", "Pad", "Resize"}
+    tested |= {"GatherElements", "ScatterElements", "Scatter", "GatherND", "ScatterND", "Pad", "Resize"}
     assert {operator.__name__ for operator in [*REPLACEMENTS, *MOVEMENT]} == tested

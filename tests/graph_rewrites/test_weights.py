@@ -63,12 +63,12 @@ def weights() -> dict[str, Array]:
     return {name: generator.normal(size=shape) / 2 for name, shape in WEIGHTS.items()}
 
 
-def model(dtype: str = "double", inputs_too: bool = False, **changed: Array) -> onnx.ModelProto:
+def model(dtype: str = "double", inputs_too: bool = False, changed: dict[str, Array] | None = None) -> onnx.ModelProto:
     """The network; `inputs_too` lists its weights among the graph inputs as well, as older exporters did."""
     signature = f"({dtype}[2,3,6,6] x, int64[2] ids) => ({dtype}[2,2] y)"
     parsed = parser.parse_model(f'<ir_version: 8, opset_import: ["" : 18]> g {signature} {{ {BODY} }}')
     kind = np.float64 if dtype == "double" else np.float32
-    arrays = {name: value.astype(kind) for name, value in (weights() | changed).items()}
+    arrays = {name: value.astype(kind) for name, value in (weights() | (changed or {})).items()}
     parsed.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in arrays.items())
     if inputs_too:
         element = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
@@ -89,7 +89,7 @@ def test_the_gradients_of_all_weights_at_once_equal_central_differences() -> Non
     for name, value in weights().items():
         assert grads[name].shape == value.shape
         direction = rng.normal(size=value.shape)
-        moved = [model(**{name: value + sign * STEP * direction}) for sign in (1, -1)]
+        moved = [model(changed={name: value + sign * STEP * direction}) for sign in (1, -1)]
         high, low = (Float64Session(m).run(["y"], feeds)[0] for m in moved)
         slope, terms = np.sum((high - low) / (2 * STEP) * COTANGENT), grads[name] * direction
         # A shift of the mean before a LayerNormalization may cancel: the scale is that of the terms.
@@ -122,5 +122,7 @@ def test_a_fed_weight_takes_the_place_of_the_one_in_the_file() -> None:
     others = {name: value for name, value in weights().items() if name != "projection"}
     fed = rng.normal(size=(72, 6))
     (grad,) = session.run(["table_grad"], {**FEEDS, **others, "projection": fed})
-    (expected,) = Float64Session(append_vjp(model(projection=fed), "y", "table")).run(["table_grad"], FEEDS)
+    (expected,) = Float64Session(append_vjp(model(changed={"projection": fed}), "y", "table")).run(
+        ["table_grad"], FEEDS
+    )
     np.testing.assert_allclose(grad, expected, rtol=1e-12)

@@ -143,7 +143,7 @@ def test_an_infinite_gradient_stays_out_of_the_branch_that_was_not_selected() ->
 
 
 # x at a pole or beyond it, where the branch that has it is not chosen: the whole is 3x there, or 0.
-NOT_CHOSEN = {
+NOT_CHOSEN: dict[str, tuple[list[str], list[float]]] = {
     "Sqrt": (["f = Sqrt(x)"], [-1, 0]),
     "Log": (["f = Log(x)"], [-1, 0]),
     "Reciprocal": (["f = Reciprocal(x)"], [0]),
