@@ -187,7 +187,8 @@ def is_large(model: onnx.ModelProto, limit: int) -> bool:
 
 
 def _bytes(tensor: onnx.TensorProto) -> int:
-    return math.prod(tensor.dims) * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    itemsize: int = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    return itemsize * int(math.prod(tensor.dims))
 
 
 def _load(path: Path) -> onnx.ModelProto:

@@ -9,6 +9,7 @@ differentiated as its unrounded form is (the straight-through estimator: Bengio 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -85,8 +86,10 @@ def limits(elem_type: int) -> tuple[float, float]:
     """The least and the greatest value of a type that tensors are quantised to."""
     dtype = onnx.helper.tensor_dtype_to_np_dtype(elem_type)
     if "float" in np.dtype(dtype).name:
-        return float(ml_dtypes.finfo(dtype).min), float(ml_dtypes.finfo(dtype).max)
-    return ml_dtypes.iinfo(dtype).min, ml_dtypes.iinfo(dtype).max
+        floats: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+        return float(floats.min), float(floats.max)
+    integers: Any = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
+    return integers.min, integers.max
 
 
 def along(op: Emitter, vector: Tensor, x: Tensor, axis: int, block: int = 0) -> Tensor:

@@ -62,7 +62,7 @@ def _with(attributes: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _split(source: str, parts: list[str], attributes: Attributes, axis: int = -1) -> onnx.NodeProto:
     """Equal parts along an axis; from opset 18 on their number must be told."""
-    count = {"num_outputs": len(parts)} if attributes["opset"] >= 18 else {}
+    count: dict[str, Any] = {"num_outputs": len(parts)} if attributes["opset"] >= 18 else {}
     return helper.make_node("Split", [source], parts, axis=axis, **count)
 
 

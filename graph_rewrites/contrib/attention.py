@@ -18,7 +18,7 @@ LAST = np.iinfo(np.int64).max
 @expansion_of("com.microsoft::Attention")
 def attention(op: Emitter, node: Node) -> list[Tensor | None]:
     """Y = attention of the heads of (queries, keys, values) = input @ weights + bias."""
-    x, weights, bias, mask, past, added, *_ = [*node.inputs, *[None] * 7]
+    x, weights, bias, mask, past, added = [*node.inputs, *[None] * 6][:6]
     return _projected(op, node, x, weights, bias, mask, past, added)
 
 

@@ -25,7 +25,9 @@ def group_query_attention(op: Emitter, node: Node) -> list[Tensor | None]:
     The cache, where there is one, is full: the new keys come right after it. Rows of padding at the end of a prompt
     have no meaning, and no row before them depends on them.
     """
-    query, key, value, past_key, past_value, _, _, cosines, sines, places, added, *rest = [*node.inputs, *[None] * 17]
+    given = [*node.inputs, *[None] * 17]
+    query, key, value, past_key, past_value, _, _, cosines, sines, places, added = given[:11]
+    rest = given[11:]
     if any(tensor is not None for tensor in rest):
         raise OnnxplainError(
             f"GroupQueryAttention (node {node.name!r}) has a head sink, a quantised cache or normalised heads, which "

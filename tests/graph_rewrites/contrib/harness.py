@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -21,7 +21,7 @@ from onnxplain.graph_rewrites.unfuse import unfuse
 from onnxplain.graph_rewrites.verification import as_float64
 from onnxplain.graph_rewrites.vjp import append_vjp
 
-Array = np.ndarray
+Array: TypeAlias = Any  # an ndarray or a numpy scalar
 STEP = 1e-6
 TOLERANCE = 1e-6
 

@@ -16,7 +16,7 @@ from onnxplain.graph_rewrites.unfuse import unfuse
 from onnxplain.graph_rewrites.verification import as_float64
 from onnxplain.graph_rewrites.vjp import append_vjp
 
-from ..networks import Array, Net, run
+from ..networks import Array, Net, f32, run
 
 rng = np.random.default_rng(0)
 
@@ -64,7 +64,7 @@ def test_one_scale_a_tensor(dtype: type, opset: int) -> None:
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_one_scale_a_channel(axis: int) -> None:
     x = rng.normal(size=(3, 3, 3)).astype(np.float32)
-    scale, zero = np.float32([0.001, 0.005, 0.02]), np.array([0, -20, 50], np.int8)
+    scale, zero = f32([0.001, 0.005, 0.02]), np.array([0, -20, 50], np.int8)
     shape = [-1 if i == axis % 3 else 1 for i in range(3)]
     mask = inside(x, scale.reshape(shape), zero.reshape(shape))
     assert 0 < mask.mean() < 1
@@ -88,15 +88,15 @@ def test_one_scale_a_block() -> None:
 
 
 def test_float8() -> None:
-    x = np.float32([[-9.0, -4.4, 0.3, 4.4, 4.6]])
+    x = f32([[-9.0, -4.4, 0.3, 4.4, 4.6]])
     scale, zero = np.array(0.01, np.float32), np.array(0, ml_dtypes.float8_e4m3fn)  # up to 448 * 0.01
-    g = np.float32([[1.0, 2.0, 3.0, 4.0, 5.0]])
+    g = f32([[1.0, 2.0, 3.0, 4.0, 5.0]])
     got = gradient(pair(x.shape, scale, zero, 21), x, g)["x_grad"]
     np.testing.assert_allclose(got, [[0, 2, 3, 4, 0]], rtol=1e-6)
 
 
 def test_what_lies_half_a_step_past_the_end_is_inside() -> None:
-    x = np.float32([[-0.6, -0.4, 255.4, 255.6]])
+    x = f32([[-0.6, -0.4, 255.4, 255.6]])
     model = pair(x.shape, np.array(1.0, np.float32), np.array(0, np.uint8), 17)
     np.testing.assert_array_equal(gradient(model, x, np.ones_like(x))["x_grad"], [[0, 1, 1, 0]])
 
@@ -179,7 +179,7 @@ MOVEMENTS: dict[str, tuple[dict[str, Any], list[Array]]] = {
     "Concat": ({"axis": 1}, []),
     "Squeeze": ({}, []),
     "Pad": ({}, [np.array([0, 0, 1, 1, 0, 0, 0, 2])]),
-    "Resize": ({"mode": "nearest"}, [np.array([], np.float32), np.float32([1, 1, 2, 2])]),
+    "Resize": ({"mode": "nearest"}, [np.array([], np.float32), f32([1, 1, 2, 2])]),
     "Split": ({"axis": 1}, [np.array([3])]),
     "Identity": ({}, []),
 }
