@@ -23,7 +23,7 @@ from onnxruntime.quantization import (
 Feeds = dict[str, np.ndarray]
 
 
-class Reader(CalibrationDataReader):
+class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no type stubs
     """Gives inputs one by one."""
 
     def __init__(self, feeds: Iterable[Feeds]) -> None:

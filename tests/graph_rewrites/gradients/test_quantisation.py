@@ -35,9 +35,9 @@ def pair(
 
 def inside(x: Array, scale: Array, zero: Array) -> Array:
     """Where PyTorch's fake_quantize passes a gradient: 1 where x rounds to a value of the type."""
-    limits = ml_dtypes.iinfo(zero.dtype)
+    limits: Any = ml_dtypes.iinfo(zero.dtype)  # type: ignore[no-untyped-call]
     steps = np.rint(x / scale) + zero.astype(np.float64)
-    return (steps >= limits.min) & (steps <= limits.max)
+    return np.asarray((steps >= limits.min) & (steps <= limits.max))
 
 
 def gradient(model: onnx.ModelProto, x: Array, g: Array, names: str | list[str] = "x") -> dict[str, Array]:
@@ -50,8 +50,8 @@ def gradient(model: onnx.ModelProto, x: Array, g: Array, names: str | list[str] 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, ml_dtypes.uint4, ml_dtypes.int4])
 @pytest.mark.parametrize("opset", [21, 23])
 def test_one_scale_a_tensor(dtype: type, opset: int) -> None:
-    limits = ml_dtypes.iinfo(dtype)
-    zero = np.array(limits.min + (limits.max - limits.min) // 3, np.int64).astype(dtype)
+    limits: Any = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
+    zero: Array = np.array(limits.min + (limits.max - limits.min) // 3, np.int64).astype(dtype)
     scale = np.array(3 / (limits.max - limits.min), np.float32)
     x = rng.normal(size=(40, 7)).astype(np.float32) * 1.5
     g = rng.normal(size=x.shape).astype(np.float32)
@@ -118,10 +118,10 @@ def test_the_gradient_of_scales_a_channel(axis: int) -> None:
     count = q.shape[axis]
     scale, zero = rng.uniform(0.1, 1, size=count).astype(np.float32), np.arange(count).astype(np.int8)
     net = Net(17)
-    x = net.input("x", [2, 3])
+    net.input("x", [2, 3])
     net.initializers += [numpy_helper.from_array(v, n) for v, n in ((q, "q"), (scale, "scale"), (zero, "zero"))]
     weight = net.add("DequantizeLinear", "q", "scale", "zero", axis=axis)
-    net.output(net.add("MatMul", x, weight, out="y"), [2, 4])
+    net.output(net.add("MatMul", "x", weight, out="y"), [2, 4])
     x, g = (rng.normal(size=shape).astype(np.float32) for shape in ((2, 3), (2, 4)))
     shape = [-1 if i == axis else 1 for i in range(2)]
     expected = ((x.T @ g) * (q.astype(np.float64) - zero.reshape(shape))).sum(axis=1 - axis)
