@@ -69,6 +69,12 @@ CASES: list[Case] = [
     *cases_unpooling.CASES,
 ]
 
+# Under test in test_quantisation.py.
+QUANTISERS = {
+    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
+    *("com.microsoft::QuantizeLinear", "com.microsoft::DequantizeLinear"),
+}
+
 
 @pytest.mark.parametrize("symbolic", [False, True], ids=["static", "symbolic"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -90,7 +96,7 @@ def test_onnx_runtime_computes_the_same_gradient(case: Case) -> None:
 
 def test_every_rule_has_a_case() -> None:
     cases = {f"{c.domain}::{c.op}" if c.domain else c.op for c in CASES}
-    assert set(GRADIENTS) - cases == {"If", "Loop", "Scan"} | SEQUENCES
+    assert set(GRADIENTS) - cases == {"If", "Loop", "Scan"} | SEQUENCES | QUANTISERS
 
 
 @pytest.mark.parametrize("case", CASES[:3], ids=lambda case: case.name)
