@@ -84,6 +84,18 @@ def test_an_operator_without_a_body_has_none() -> None:
     assert not has_function_body(op.model.graph.nodes[0], 17)
 
 
+def test_a_body_of_narrow_floats_is_differentiated_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float16 the gradient would underflow on its way; and it is not silently zero."""
+    monkeypatch.delitem(GRADIENTS, "Softsign")
+    net = Net(18)
+    x = net.input("x", [1, 4], TensorProto.FLOAT16)
+    wide = net.add("Cast", net.add("Softsign", x), to=TensorProto.FLOAT)
+    net.output(net.add("Mul", wide, net.const(1e-6), out="y"), [1, 4])
+    model = append_vjp(net.model(), "y", "x")
+    got = run(model, {"x": X.astype(np.float16), "y_cotangent": np.full((1, 4), 1e3, np.float32)})
+    np.testing.assert_allclose(got["x_grad"], 1e-3 / (1 + np.abs(X)) ** 2, rtol=2e-3)
+
+
 def test_a_body_used_twice_in_a_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(GRADIENTS, "Softsign")
     net = Net(18)
