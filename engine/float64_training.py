@@ -11,9 +11,11 @@ Array: TypeAlias = Any
 
 
 class Adam(ReferenceAdam):
-    def _run(self, rate: Array, count: Array, *tensors: Array, **attrs: Any) -> tuple[Array, ...]:
+    def _run(self, *data: Array, **attrs: Any) -> tuple[Array, ...]:
+        rate, count, *tensors = data
         n = len(tensors) // 4
-        updates = [self._run1(rate, count, *tensors[i::n], **attrs) for i in range(n)]
+        one: Any = super()  # whose methods have no types
+        updates = [one._run1(rate, count, *tensors[i::n], **attrs) for i in range(n)]
         return tuple(tensor for kind in zip(*updates, strict=True) for tensor in kind)
 
 
