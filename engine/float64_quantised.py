@@ -29,7 +29,7 @@ def spread(vector: Array, x: Array, axis: int, block: int) -> Array:
 
 
 class QuantizeLinear(OpRun):
-    """x / scale + zero point, held to what rounds to a value of the type: half a step past its ends, without a jump."""
+    """x / scale + zero point; the least or greatest value of the type where it is more than half a step past that."""
 
     def _run(
         self,
@@ -45,7 +45,7 @@ class QuantizeLinear(OpRun):
         low, high = limits(output_dtype or np_dtype_to_tensor_dtype(dtype))
         shift = 0 if zero is None else spread(zero, x, axis, block_size or 0)
         steps = x / spread(scale, x, axis, block_size or 0) + shift
-        return (np.clip(steps, low - 0.5, high + 0.5),)
+        return (np.where(steps < low - 0.5, low, np.where(steps > high + 0.5, high, steps)),)
 
 
 class DequantizeLinear(OpRun):
