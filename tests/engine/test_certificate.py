@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from onnxplain.engine.certificate import certify
+from onnxplain.engine.certificate import Finding, _DifferenceCheck, certify
 from onnxplain.graph_rewrites.backward import GRADIENTS
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
@@ -51,3 +52,18 @@ def test_a_wrong_rule_fails_the_certificate(monkeypatch: pytest.MonkeyPatch, eff
     monkeypatch.setitem(GRADIENTS, "GlobalAveragePool", lambda op, node, grad: [op.Mul(right(op, node, grad)[0], 1.01)])
     failed = {finding.name for finding in certify(efficientnet).findings if not finding.passed}
     assert failed == {"layer gradient", "input gradient"}
+
+
+@pytest.mark.parametrize(("spoiled", "passes"), [({0}, True), ({0, 1}, False), ({0, 2}, False)])
+def test_one_direction_whose_step_crosses_a_jump_is_not_held_against_a_gradient(
+    efficientnet: Path, monkeypatch: pytest.MonkeyPatch, spoiled: set[int], passes: bool
+) -> None:
+    """But two are: a gradient passes where both further directions agree."""
+    right, calls = _DifferenceCheck._along_one, iter(range(100))
+
+    def along(self: _DifferenceCheck, gradient: str, moved: str, rng: np.random.Generator) -> Finding:
+        found = right(self, gradient, moved, rng)
+        return replace(found, passed=False) if gradient == "layer_gradient" and next(calls) in spoiled else found
+
+    monkeypatch.setattr(_DifferenceCheck, "_along_one", along)
+    assert certify(efficientnet).passed == passes
