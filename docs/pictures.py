@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import numpy as np
 from onnxplain.engine.compare import compare
 from onnxplain.engine.contact_sheet import contact_sheet
 from onnxplain.engine.embedded import MODEL, PHOTO
@@ -28,7 +29,8 @@ def main() -> None:
         (explanation,) = Explainer(MODEL, method=method)(PHOTO)
         picture = explanation.picture()
         height = round(picture.shape[0] * WIDTH / picture.shape[1])
-        write_image(FOLDER / f"{method}.jpg", cv2.resize(picture, (WIDTH, height), interpolation=cv2.INTER_AREA))
+        small = cv2.resize(picture, (WIDTH, height), interpolation=cv2.INTER_AREA)
+        write_image(FOLDER / f"{method}.jpg", np.asarray(small, np.uint8))
         print(method)
     comparison = compare(MODEL, PHOTO, methods=README, target="top3")
     write_image(FOLDER.parent / "comparison.jpg", contact_sheet(comparison))

@@ -23,6 +23,8 @@ from .session import LOG_ERRORS, Session, import_onnxruntime
 STEP = 1e-8  # relative to the size of what is moved
 # Feature maps behind a ReLU hold exact zeros, where a max pooling has no derivative: the check starts beside them.
 OFFSET = 1e-3
+# How far directions lean along the gradient, in standard deviations of what a random one holds of it.
+LEANING = 3
 # A gradient that is wrong by 0.05 % is caught; the few kinks that a step crosses stay below.
 TOLERANCE = 2e-4
 # Relative to the largest output: rounding where the runtime fuses other operators than before, or, in a model of
@@ -178,20 +180,27 @@ class _DifferenceCheck:
     def along(self, gradient: str, moved: str, rng: np.random.Generator) -> Finding:
         """<gradient, direction> against a central difference of <logits, cotangent> along a random direction.
 
-        Where they differ, along two further ones, which must both agree: a step may cross a kink, or the jump of a
-        quantiser that saturates, but hardly twice; a wrong gradient is wrong along all.
+        Where they differ, from two places beside as well, which must both agree: a step may cross a kink, or the jump
+        of a quantiser that saturates, but hardly everywhere; a wrong gradient is wrong at all of them.
         """
-        finding = self._along_one(gradient, moved, rng)
+        start = np.asarray(self._feeds[moved])
+        finding = self._along_one(gradient, moved, start, self._signed[gradient], rng)
         if finding.passed:
             return finding
-        further = [self._along_one(gradient, moved, rng) for _ in range(2)]
+        further = []
+        for _ in range(2):
+            beside = start + OFFSET * self._scales[moved] * rng.normal(size=start.shape)
+            grad = self._vjp(self._cotangent, {moved: beside})[gradient]
+            further.append(self._along_one(gradient, moved, beside, grad, rng))
         return further[0] if all(one.passed for one in further) else finding
 
-    def _along_one(self, gradient: str, moved: str, rng: np.random.Generator) -> Finding:
-        grad = self._signed[gradient]
-        direction = rng.normal(size=grad.shape)
+    def _along_one(
+        self, gradient: str, moved: str, start: np.ndarray, grad: np.ndarray, rng: np.random.Generator
+    ) -> Finding:
+        # Leant along the gradient, so that its terms do not cancel: an error would cancel with them and pass unseen.
+        direction = rng.normal(size=grad.shape) + LEANING * grad / (float(np.linalg.norm(grad)) or 1)
         step = STEP * self._scales[moved]
-        plus, minus = (self._value({moved: self._feeds[moved] + sign * step * direction}) for sign in (1, -1))
+        plus, minus = (self._value({moved: start + sign * step * direction}) for sign in (1, -1))
         slope = float(np.sum((plus - minus) * self._cotangent)) / (2 * step)
         expected = float(np.sum(grad * direction))
         # Relative to what the sum is made of, so that cancellation does not count as an error.
@@ -203,9 +212,10 @@ class _DifferenceCheck:
     def _value(self, moved: dict[str, np.ndarray]) -> np.ndarray:
         return self._session.run([self._names["value"]], {**self._feeds, **moved})[0]
 
-    def _vjp(self, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+    def _vjp(self, cotangent: np.ndarray, moved: dict[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         wanted = [self._names[name] for name in self._gradients]
-        results = self._session.run(wanted, {**self._feeds, self._names["cotangent"]: cotangent})
+        feeds = {**self._feeds, **(moved or {}), self._names["cotangent"]: cotangent}
+        results = self._session.run(wanted, feeds)
         return dict(zip(self._gradients, results, strict=True))
 
 
