@@ -192,16 +192,17 @@ def occlude(
     as_json: Json = False,
 ) -> None:
     """Draw how much the score drops where a patch covers the image, for patches of several sizes."""
+    inputs, names = read_inputs(further), read_labels(labels) if labels else None
     rows = {
         f"{side} pixels": compare_methods(
             *_model_and_photo(model, image),
             methods=["occlusion"],
             target=target,
-            inputs=read_inputs(further),
+            inputs=inputs,
             options={"size": side, "stride": stride, "fill": fill},
             score=score,
             preprocess=preprocess,
-            labels=read_labels(labels) if labels else None,
+            labels=names,
             providers=providers,
             progress=_steps,
         )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx
 
 from ..graph_rewrites.errors import UsageError
+from ..graph_rewrites.memory import peak_bytes
 from ..graph_rewrites.metadata import read_metadata
 from .session import Session
 
@@ -42,6 +43,14 @@ class Runner:
         self.fixed_batch: int | None = self.types[self.image].shape.dim[0].dim_value or None
         self.fixed_targets: int | None = self.types[self.names["target"]].shape.dim[1].dim_value or None
         self.classes = self._class_count()
+        self._peaks: dict[tuple[tuple[str, tuple[int, ...]], ...], int] = {}
+
+    def peak_bytes(self, inputs: Arrays) -> int:
+        """The most bytes that feature maps take for inputs of these shapes; worked out once for each."""
+        shapes = tuple(sorted((name, value.shape) for name, value in inputs.items()))
+        if shapes not in self._peaks:
+            self._peaks[shapes] = peak_bytes(self.model, dict(shapes))
+        return self._peaks[shapes]
 
     def run(self, inputs: Arrays, target: Any) -> Arrays:
         """Every output by name; those of the contract also under their logical names.

@@ -14,6 +14,7 @@ from .grid import grid_of, image_input
 from .layers import choose_layers
 from .metadata import VERSION, add_metadata
 from .model_file import ModelSource, read, write
+from .node import replace_input
 from .publish import Publisher, prune
 from .repeat import Rows
 from .rewrite import image_layout
@@ -67,7 +68,7 @@ def ablation_model(
         per_row = op.Reshape(weights, op.join([-1], lead, op.size(weights, 2), tail))
         scaled = op.declare(op.Mul(tensor, op.cast_like(per_row, tensor)), tensor)
     for node in consumers:
-        node.inputs = [scaled if used is tensor else used for used in node.inputs]
+        replace_input(node, tensor, scaled)
     scores = class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), target)
     publish.output("score", op.Reshape(scores, op.shape(target)), target.shape)
     maps = grid_of(op, layer, image).maps(op, layer)

@@ -25,6 +25,7 @@ CHANNELS_LAST = {
     "SkipSimplifiedLayerNormalization",
 }
 PRODUCTS = {"MatMul", "Gemm"}  # these make the last axis, of channels but where a mixer mixes tokens
+WEIGHTED = CONVOLUTIONS | PRODUCTS
 # One input decides each position: a layer's convolution, normalisation and activation count as one layer, its last.
 POINTWISE = {
     *("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN", "Dropout", "Identity", "Cast"),

@@ -45,9 +45,8 @@ class Emitter:
     def __init__(self, model: Model, prefix: str = "onnxplain") -> None:
         self.model = model
         self.nodes: list[gs.Node] = model.graph.nodes
-        self.inputs: dict[
-            str, str
-        ] = {}  # the graph inputs that were added: from the names asked for to the actual ones
+        # The graph inputs that were added: from the names asked for to the actual ones.
+        self.inputs: dict[str, str] = {}
         self._scope = prefix
         self._names = {*definitions(model.proto.graph), *(value.name for value in model.proto.graph.output)}
         self._counts: dict[str, int] = {}
@@ -259,6 +258,10 @@ class Emitter:
     def is_zero(self, tensor: Tensor) -> Tensor:
         """Whether each element is 0, as bool; from opset 19 on, ONNX Runtime has no `Equal` for CUDA."""
         return self.emit("LessOrEqual", self.emit("Abs", tensor), 0.0)
+
+    def divisor(self, tensor: Tensor) -> Tensor:
+        """The tensor with 1 in place of each 0, to divide by."""
+        return self.emit("Add", tensor, self.cast_like(self.is_zero(tensor), tensor))
 
     def reduce(self, op_type: str, tensor: Tensor, axes: Sequence[int], keepdims: bool = True) -> Tensor:
         """ReduceMax, ReduceMean, ...: their axes became an input in opset 18 (ReduceSum's in 13)."""

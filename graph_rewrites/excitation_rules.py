@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from .axes import WEIGHTED
 from .backward import GRADIENTS, Gradient, Node
 from .backward_rules import backward_rule
 from .emit import Emitter
 from .errors import OnnxplainError
 from .tensors import Tensor, rank, value_of
 
-WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 SUMS = ("Add", "Sum", "Mean", "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum")
 # One neuron in, one out: it wins alone.
 ONE_TO_ONE = (

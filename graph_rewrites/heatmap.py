@@ -28,7 +28,7 @@ def pixel_heatmap(op: Emitter, attribution: Tensor) -> Tensor:
 def normalised(op: Emitter, tensor: Tensor) -> Tensor:
     """Each row of [rows, C, *size] divided by its largest magnitude, if that is not zero."""
     peak = op.reduce("ReduceMax", op.Abs(tensor), range(1, len(tensor.shape)))
-    return op.Div(tensor, op.Add(peak, op.cast_like(op.LessOrEqual(peak, 0.0), peak)))
+    return op.Div(tensor, op.divisor(peak))
 
 
 def resized(op: Emitter, maps: Tensor, size: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
-from .axes import CHANNELS_LAST, CONVOLUTIONS, POINTWISE, POOLS, PRODUCTS, SPATIAL, channel_axis, has_spatial_extent
+from .axes import CHANNELS_LAST, CONVOLUTIONS, POINTWISE, POOLS, SPATIAL, WEIGHTED, channel_axis, has_spatial_extent
 from .backward import reach, sources, tensors_between
 from .errors import OnnxplainError, UsageError, closest
 from .grid import MAX_EXTRA_TOKENS, fills_a_grid, image_input
@@ -15,7 +15,6 @@ from .model_file import Model
 from .tensors import Tensor, value_of
 
 ALL = "all"
-WEIGHTED = CONVOLUTIONS | PRODUCTS
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from .emit import Emitter
 from .errors import OnnxplainError
 from .expand import expand
 from .model_file import Model
-from .node import key_of, view
+from .node import key_of, replace_input, view
 from .tensors import Tensor, dtype_of, is_float, rank
 
 # Operators that make a quantised tensor, their first output, of float or of quantised ones.
@@ -125,7 +125,7 @@ def real_layer(model: Model, tensor: Tensor) -> Tensor:
         real = op.DequantizeLinear(tensor, *quantisation)
         again = op.QuantizeLinear(real, *quantisation)
     for node in consumers:
-        node.inputs = [again if used is tensor else used for used in node.inputs]
+        replace_input(node, tensor, again)
     tensor.name, real.name = real.name, tensor.name
     return real
 

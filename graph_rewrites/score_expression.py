@@ -130,8 +130,7 @@ def _mean_over(op: Emitter, tensor: Tensor, weights: Tensor) -> Tensor:
             f"output {tensor.name!r} has shape {tensor.shape}, no pixels; choose a segmentation output"
         )
     total = op.reduce("ReduceSum", weights, axes, keepdims=False)
-    empty = op.cast_like(op.is_zero(total), total)
-    return op.Div(op.reduce("ReduceSum", op.Mul(tensor, weights), axes, keepdims=False), op.Add(total, empty))
+    return op.Div(op.reduce("ReduceSum", op.Mul(tensor, weights), axes, keepdims=False), op.divisor(total))
 
 
 def _indexed(op: Emitter, text: str, tensor: Tensor, index: ast.expr) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .emit import Emitter
 from .expand import EXPANSIONS, expand
 from .model_file import Model
-from .node import key_of, view
+from .node import key_of, replace_input, view
 from .quantised import QUANTISED_OUTPUT
 from .tensors import schema
 
@@ -30,4 +30,4 @@ def unfuse(model: Model) -> None:
             if new is None:
                 continue
             for consumer in [node for node in old.outputs if id(node) not in own]:
-                consumer.inputs = [new if used is old else used for used in consumer.inputs]
+                replace_input(consumer, old, new)

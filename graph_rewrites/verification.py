@@ -13,7 +13,7 @@ from .backward_rules import rule_set
 from .emit import Emitter
 from .expand import can_expand
 from .model_file import Model, ModelSource, read, write
-from .node import key_of, used_tensors
+from .node import key_of, replace_input, used_tensors
 from .publish import Publisher, prune
 from .quantised import real_layer
 from .score import ScoreSource, find_logits
@@ -80,7 +80,7 @@ def verification_model(
     with op.inserting_at(maker + 1):
         shifted = op.declare(op.Add(tensor, offset), tensor)
     for node in consumers:
-        node.inputs = [shifted if used is tensor else used for used in node.inputs]
+        replace_input(node, tensor, shifted)
     cotangent = publish.input("cotangent", scores.dtype, scores.shape)
     wanted = [shifted.name, *([image] if image else [])]
     grads = sweep(op, list(work.graph.nodes), {logits: cotangent}, wanted, rule_set("standard"))

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from ...graph_rewrites.memory import peak_bytes
 from ...graph_rewrites.methods.registry import NEED_MANY_RUNS
 from ..runner import Arrays, Runner
 
@@ -91,8 +90,7 @@ class Sample:
 
     def rows(self, count: int) -> int:
         """How many of `count` rows are computed together, by the memory that they need."""
-        shapes = {name: value.shape for name, value in self.inputs.items()}
-        return max(1, min(MAX_ROWS, count, self.budget // max(1, peak_bytes(self.runner.model, shapes))))
+        return max(1, min(MAX_ROWS, count, self.budget // max(1, self.runner.peak_bytes(self.inputs))))
 
     def scores_of(self, images: Iterable[np.ndarray], count: int) -> npt.NDArray[np.float64]:
         """The scores [count, K] of images."""

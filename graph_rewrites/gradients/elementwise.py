@@ -62,7 +62,7 @@ def pow_(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
             if number in (1.0, 2.0):
                 return op.Mul(grad, op.Mul(x, 2.0) if number == 2.0 else p)
         # Where p = 0 the power is taken to 1 instead, so that 0 * 0^-1 is 0 and not NaN.
-        nonzero = op.Add(p, op.cast_like(op.is_zero(p), p))
+        nonzero = op.divisor(p)
         return unless_idle(op, grad, op.Mul(grad, op.Mul(p, op.Pow(x, op.Sub(nonzero, 1.0)))))
 
     def dp() -> Tensor:

@@ -99,7 +99,7 @@ def mean_variance_normalization(op: Emitter, node: Node, grad: Tensor) -> list[G
     s = op.Sqrt(op.reduce("ReduceMean", op.Mul(c, c), axes))
     divisor = op.Add(s, 1e-9)  # the specification's function body writes this constant out; it is no attribute
     # Not the node's own y: where s = 0, ONNX Runtime's is NaN.
-    y, unit = op.Div(c, divisor), op.Div(c, op.Add(s, op.cast_like(op.is_zero(s), s)))
+    y, unit = op.Div(c, divisor), op.Div(c, op.divisor(s))
     mean, slope = op.reduce("ReduceMean", grad, axes), op.reduce("ReduceMean", op.Mul(grad, y), axes)
     return [op.Div(op.Sub(op.Sub(grad, mean), op.Mul(unit, slope)), divisor)]
 

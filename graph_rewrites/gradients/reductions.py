@@ -77,8 +77,7 @@ def reduce_l1(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 def reduce_l2(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g*x/y, 0 where y = 0 (as `torch.linalg.norm`)."""
     y = node.outputs[0]
-    divisor = op.Add(y, op.cast_like(op.is_zero(y), y))
-    return _gradient(node, op.Mul(_kept(op, node, op.Div(grad, divisor)), node.inputs[0]))
+    return _gradient(node, op.Mul(_kept(op, node, op.Div(grad, op.divisor(y))), node.inputs[0]))
 
 
 @gradient_of("ReduceSumSquare")

@@ -44,7 +44,7 @@ def _projection(op: Emitter, maps: Tensor, towards: Tensor, centre: bool) -> Ten
     else:
         component = _first_component(op, op.MatMul(flat, turned))
     size = op.Sqrt(op.reduce("ReduceSum", op.Mul(component, component), [1]))
-    unit = op.Transpose(_divided(op, component, size), perm=[0, 2, 1])
+    unit = op.Transpose(op.Div(component, op.divisor(size)), perm=[0, 2, 1])
     projected = op.MatMul(unit, flat)  # [rows, 1, positions]
     agreement = op.reduce("ReduceSum", op.Mul(projected, summed), [2])
     flip = op.Sub(1.0, op.Mul(op.cast_like(op.Less(agreement, 0.0), projected), 2.0))
@@ -58,13 +58,8 @@ def _first_component(op: Emitter, gram: Tensor) -> Tensor:
     A high power of the matrix is v v^T times a number; of its columns, multiples of v, the longest is taken.
     """
     for _ in range(SQUARINGS):
-        gram = _divided(op, gram, op.reduce("ReduceMax", op.Abs(gram), [1, 2]))
+        gram = op.Div(gram, op.divisor(op.reduce("ReduceMax", op.Abs(gram), [1, 2])))
         gram = op.MatMul(gram, gram)
     longest = op.ArgMax(op.reduce("ReduceSum", op.Mul(gram, gram), [1]), axis=2, keepdims=1)  # [rows, 1, 1]
     column = op.Expand(longest, op.Concat(op.sizes(gram, [0, 1]), [1], axis=0))
     return op.GatherElements(gram, column, axis=2)
-
-
-def _divided(op: Emitter, tensor: Tensor, size: Tensor) -> Tensor:
-    """The tensor over its size; unchanged where that is zero."""
-    return op.Div(tensor, op.Add(size, op.cast_like(op.is_zero(size), size)))

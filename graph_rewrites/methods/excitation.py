@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..axes import WEIGHTED
 from ..backward import tensors_between
 from ..backward_rules import rule_set
 from ..errors import OnnxplainError
-from ..excitation_rules import WEIGHTED
 from ..tensors import Tensor
 from ..trace import Place, Trace
 from .registry import method

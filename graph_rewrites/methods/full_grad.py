@@ -42,7 +42,7 @@ def _rescaled_sum(op: Emitter, maps: Tensor) -> Tensor:
     magnitude = op.Abs(maps)
     raised = op.Sub(magnitude, op.reduce("ReduceMin", magnitude, axes))
     peak = op.reduce("ReduceMax", raised, axes)
-    return op.reduce("ReduceSum", op.Div(raised, op.Add(peak, op.cast_like(op.is_zero(peak), peak))), [1])
+    return op.reduce("ReduceSum", op.Div(raised, op.divisor(peak)), [1])
 
 
 def _biases(image: Place) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
