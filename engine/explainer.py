@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -97,11 +98,11 @@ class Explainer:
         given = parse_preprocess(preprocess) if isinstance(preprocess, str) else preprocess
         recorded = self.record.get("preprocessing")
         self.preprocess_is_assumed = given is None and recorded is None
-        self._preprocess = given or (Preprocess.from_json(recorded) if recorded else None)
-        if self._preprocess is not None:
-            self._preprocess = self.preprocess  # what does not fit is an error now, not at the first image
+        self._wanted_preprocess = given or (Preprocess.from_json(recorded) if recorded else None)
+        if self._wanted_preprocess is not None:
+            _ = self.preprocess  # what does not fit is an error now, not at the first image
 
-    @property
+    @cached_property
     def preprocess(self) -> Preprocess:
         """How images become the model's input.
 
@@ -109,7 +110,7 @@ class Explainer:
             UsageError: the input is no image, or the preprocessing does not fit it.
         """
         kind = self._runner.types[self._runner.image]
-        return fit_to_input(self._preprocess, kind, self.record["input"].get("layout"))
+        return fit_to_input(self._wanted_preprocess, kind, self.record["input"].get("layout"))
 
     def __call__(
         self,
