@@ -11,14 +11,32 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import MofNCompleteColumn, Progress
-from rich.table import Table
 
 from . import __version__
+from .cli_options import (
+    Image,
+    Images,
+    Json,
+    Labels,
+    Layers,
+    MapOptions,
+    Method,
+    Methods,
+    Model,
+    Options,
+    PreprocessText,
+    Providers,
+    Rules,
+    RunOptions,
+    Score,
+    Targets,
+    with_options,
+)
 from .engine import embedded
-from .engine.arguments import pairs, read_inputs
-from .engine.certificate import SIDE, Certificate, certify
+from .engine.arguments import pairs
+from .engine.certificate import SIDE, certify
 from .engine.compare import Comparison
 from .engine.compare import compare as compare_methods
 from .engine.contact_sheet import contact_sheet
@@ -29,10 +47,9 @@ from .engine.many_runs.occlusion import PAPER_SIZES
 from .engine.many_runs.registry import MANY_RUNS
 from .engine.plugins import load_plugin
 from .engine.preprocess import parse_preprocess
-from .engine.tables import explanation_table, file_stem, operator_table, row_of
+from .engine.tables import certificate_report, explanation_table, file_stem, layer_table, row_of
 from .graph_rewrites.errors import OnnxplainError, UsageError
 from .graph_rewrites.metadata import add_metadata, read_metadata
-from .graph_rewrites.methods.registry import METHODS
 from .graph_rewrites.model_file import save
 from .graph_rewrites.rewrite import OUTPUTS, layers, rewrite
 
@@ -45,76 +62,24 @@ app = typer.Typer(
 screen, notes = Console(), Console(stderr=True)
 PAPER_METHODS = ("grad-cam", "guided-backprop", "guided-grad-cam", "deconvnet", "c-mwp", "occlusion")
 
-Model = Annotated[Path | None, typer.Argument(help="An ONNX file; default: the embedded EfficientNet-Lite0.")]
-ALL_METHODS = (*METHODS, *MANY_RUNS)
-Layers = Annotated[
-    list[str] | None,
-    typer.Option("--layer", "--layers", help="Layer to explain, or all; may be repeated; default: the last one."),
-]
-Score = Annotated[
-    str | None,
-    typer.Option(help="What is explained: an output, an expression as max(boxes[:, 4:], axis=2), or an .onnx file."),
-]
-Method = Annotated[str, typer.Option(help=f"One of {', '.join(ALL_METHODS)}.")]
-Rules = Annotated[str | None, typer.Option(help="Backward rules: standard, guided, deconvnet, mwp, or your own.")]
-Options = Annotated[
-    list[str] | None, typer.Option("--option", help="An option of the method, name=value; may be repeated.")
-]
-Inputs = Annotated[
-    list[str] | None, typer.Option("--input", help="A further input, name=file (.npy, or a picture as a mask).")
-]
-Labels = Annotated[Path | None, typer.Option(help="Class names: a text file, one a line, or a JSON list.")]
-Targets = Annotated[
-    list[str] | None, typer.Option("--target", "-t", help="Class index, label, top1, top5 ...; may be repeated.")
-]
-PreprocessText = Annotated[
-    str | None,
-    typer.Option("--preprocess", help="A preset (imagenet, tf, caffe, raw, uint8), or preset,name=value,..."),
-]
-Providers = Annotated[
-    list[str] | None, typer.Option("--providers", help="cpu, cuda ...; default: cuda where it is usable, else cpu.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Image = Annotated[Path | None, typer.Argument(help="An image; default: the embedded photo.")]
-
 
 @app.command()
+@with_options
 def explain(
+    chosen: MapOptions,
     model: Model = None,
-    images: Annotated[
-        list[str] | None, typer.Argument(help="Images, folders or globs; default: the embedded photo.")
-    ] = None,
+    images: Images = None,
     target: Targets = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("explanations"),
-    layer: Layers = None,
     method: Method = "grad-cam",
     option: Options = None,
-    rules: Rules = None,
-    score: Score = None,
-    further: Inputs = None,
-    preprocess: PreprocessText = None,
-    labels: Labels = None,
-    providers: Providers = None,
     npy: Annotated[bool, typer.Option("--npy", help="Also write each heatmap as float32 .npy.")] = False,
     as_json: Json = False,
 ) -> None:
     """Explain predictions: one overlay picture per image and class."""
-    if model is not None and not images:
-        raise UsageError("no images given; add images, folders or globs after the model")
-    paths = find_images(images) if images else [embedded.PHOTO]
-    explainer = Explainer(
-        model or embedded.MODEL,
-        method=method,
-        layers=layer,
-        rules=rules,
-        score=score,
-        preprocess=preprocess,
-        labels=read_labels(labels) if labels else None,
-        providers=providers,
-        options=pairs(option, "option"),
-        progress=_steps,
-    )
-    inputs = read_inputs(further)
+    source, paths = _model_and_photos(model, images)
+    explainer = Explainer(source, method=method, options=pairs(option, "option"), progress=_steps, **chosen.arguments())
+    inputs = chosen.inputs
     _note_assumption(explainer)
     _make_folder(output)
 
@@ -126,55 +91,41 @@ def explain(
         if npy:
             explanation.save(output / f"{stem}.npy")
         rows.append(row_of(explanation, output / f"{stem}.png"))
-    if as_json:
-        print(json.dumps(rows, ensure_ascii=False, indent=2))
-    else:
-        screen.print(explanation_table(rows, explainer))
+    _print(rows, explanation_table(rows, explainer), as_json)
     _report_all(failures)
 
 
 @app.command()
+@with_options
 def compare(
+    chosen: MapOptions,
     model: Model = None,
     image: Image = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option("--method", "--methods", help="Methods, by comma or repeated; default: those of the paper."),
-    ] = None,
-    layer: Layers = None,
+    method: Methods = None,
     target: Targets = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("comparison.png"),
-    rules: Rules = None,
-    score: Score = None,
-    further: Inputs = None,
-    preprocess: PreprocessText = None,
-    labels: Labels = None,
-    providers: Providers = None,
     as_json: Json = False,
 ) -> None:
     """Draw methods x layers, or methods x classes, of one image in one picture."""
-    names = [name.strip() for text in method or PAPER_METHODS for name in text.split(",")]
+    names = _method_names(method)
     failures: list[OnnxplainError] = []
     comparison = compare_methods(
         *_model_and_photo(model, image),
         methods=names,
-        layers=layer,
         target=target,
-        inputs=read_inputs(further),
+        inputs=chosen.inputs,
         on_error=failures.append if len(names) > 1 else None,
-        rules=rules,
-        score=score,
-        preprocess=preprocess,
-        labels=read_labels(labels) if labels else None,
-        providers=providers,
         progress=_steps,
+        **chosen.arguments(),
     )
     _save_comparison(comparison, output, as_json)
     _report_all(failures)
 
 
 @app.command()
+@with_options
 def occlude(
+    chosen: RunOptions,
     model: Model = None,
     image: Image = None,
     size: Annotated[
@@ -184,27 +135,18 @@ def occlude(
     fill: Annotated[str, typer.Option(help="What covers: mean, zero or blur.")] = "mean",
     target: Targets = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("occlusion.png"),
-    score: Score = None,
-    further: Inputs = None,
-    preprocess: PreprocessText = None,
-    labels: Labels = None,
-    providers: Providers = None,
     as_json: Json = False,
 ) -> None:
     """Draw how much the score drops where a patch covers the image, for patches of several sizes."""
-    inputs, names = read_inputs(further), read_labels(labels) if labels else None
     rows = {
         f"{side} pixels": compare_methods(
             *_model_and_photo(model, image),
             methods=["occlusion"],
             target=target,
-            inputs=inputs,
+            inputs=chosen.inputs,
             options={"size": side, "stride": stride, "fill": fill},
-            score=score,
-            preprocess=preprocess,
-            labels=names,
-            providers=providers,
             progress=_steps,
+            **chosen.arguments(),
         )
         for side in dict.fromkeys(size or PAPER_SIZES)
     }
@@ -215,15 +157,7 @@ def occlude(
 def list_layers(model: Model = None, score: Score = None, as_json: Json = False) -> None:
     """List the layers that can be explained."""
     found = layers(model or embedded.MODEL, score=score)
-    if as_json:
-        print(json.dumps([asdict(layer) for layer in found], indent=2))
-        return
-    table = Table("", "layer", "made by", "shape", title=f"{len(found)} layers")
-    for layer in found:
-        shape = " x ".join("?" if size is None else str(size) for size in layer.shape)
-        table.add_row("*" if layer.is_default else "", layer.name, layer.op_type, shape)
-    screen.print(table)
-    screen.print("* the default")
+    _print([asdict(layer) for layer in found], layer_table(found), as_json)
 
 
 @app.command("rewrite")
@@ -269,11 +203,9 @@ def rewrite_model(
         "layers": record["layers"],
         "names": record["names"],
     }
-    if as_json:
-        print(json.dumps(summary, indent=2))
-    else:
-        screen.print(f"{output}: explains {', '.join(record['layers']) or record['input']['name']} with {method}")
-        screen.print(f"adds {', '.join(record['names'].values())}; {after:,} bytes ({summary['growth']:+.2%})")
+    places = ", ".join(record["layers"]) or record["input"]["name"]
+    added = f"{', '.join(record['names'].values())}; {after:,} bytes ({summary['growth']:+.2%})"
+    _print(summary, f"{output}: explains {places} with {method}\nadds {added}", as_json)
 
 
 @app.command()
@@ -287,10 +219,7 @@ def check(
 ) -> None:
     """Certify the explanation of a model: operators covered, outputs preserved, gradients equal to differences."""
     certificate = certify(model or embedded.MODEL, layers=layer, score=score, providers=providers, side=side)
-    if as_json:
-        print(json.dumps({**asdict(certificate), "passed": certificate.passed}, indent=2))
-    else:
-        _print_certificate(certificate)
+    _print({**asdict(certificate), "passed": certificate.passed}, certificate_report(certificate), as_json)
     if not certificate.passed:
         raise typer.Exit(1)
 
@@ -299,6 +228,16 @@ def _model_and_photo(model: Path | None, image: Path | None) -> tuple[Path, Path
     if model is not None and image is None:
         raise UsageError("no image given; add one after the model")
     return model or embedded.MODEL, image or embedded.PHOTO
+
+
+def _model_and_photos(model: Path | None, images: list[str] | None) -> tuple[Path, list[Path]]:
+    if model is not None and not images:
+        raise UsageError("no images given; add images, folders or globs after the model")
+    return model or embedded.MODEL, find_images(images) if images else [embedded.PHOTO]
+
+
+def _method_names(texts: list[str] | None) -> list[str]:
+    return [name.strip() for text in texts or PAPER_METHODS for name in text.split(",")]
 
 
 def _progress(paths: Sequence[Path], explainer: Explainer) -> Iterable[Path]:
@@ -329,20 +268,17 @@ def _make_folder(folder: Path) -> None:
 
 def _save_comparison(comparison: Comparison, output: Path, as_json: bool) -> None:
     write_image(output, contact_sheet(comparison))
+    cells = comparison.cells.items()
+    rows = [{"row": row, "column": column, **row_of(one, output)} for (row, column), one in cells]
+    _print(rows, f"{output}: {len(comparison.rows)} x {len(comparison.columns)} explanations", as_json)
+
+
+def _print(data: Any, shown: RenderableType, as_json: bool) -> None:
+    """Prints the result, for programs or for people."""
     if as_json:
-        cells = comparison.cells.items()
-        rows = [{"row": row, "column": column, **row_of(one, output)} for (row, column), one in cells]
-        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        print(json.dumps(data, ensure_ascii=False, indent=2))
     else:
-        screen.print(f"{output}: {len(comparison.rows)} x {len(comparison.columns)} explanations")
-
-
-def _print_certificate(certificate: Certificate) -> None:
-    screen.print(operator_table(certificate))
-    for finding in certificate.findings:
-        verdict = "[green]pass[/green]" if finding.passed else "[red]FAIL[/red]"
-        screen.print(f"{verdict}  {finding.name}: {finding.detail}", highlight=False)
-    screen.print(f"provider: {certificate.providers[0]}")
+        screen.print(shown)
 
 
 def _report_all(failures: Sequence[OnnxplainError]) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
+from ..graph_rewrites.layers import Layer
 from .certificate import Certificate
 from .explainer import Explainer
 from .explanation import Explanation
@@ -58,7 +62,26 @@ def explanation_table(rows: list[dict[str, Any]], explainer: Explainer) -> Table
     return table
 
 
-def operator_table(certificate: Certificate) -> Table:
+def layer_table(layers: Sequence[Layer]) -> Table:
+    """The layers that can be explained, the default marked."""
+    table = Table("", "layer", "made by", "shape", title=f"{len(layers)} layers", caption="* the default")
+    for layer in layers:
+        shape = " x ".join("?" if size is None else str(size) for size in layer.shape)
+        table.add_row("*" if layer.is_default else "", layer.name, layer.op_type, shape)
+    return table
+
+
+def certificate_report(certificate: Certificate) -> Group:
+    """What was certified, with its findings."""
+    verdicts = {True: "[green]pass[/green]", False: "[red]FAIL[/red]"}
+    findings = [
+        f"{verdicts[finding.passed]}  {escape(finding.name)}: {escape(finding.detail)}"
+        for finding in certificate.findings
+    ]
+    return Group(_operator_table(certificate), *findings, f"provider: {certificate.providers[0]}")
+
+
+def _operator_table(certificate: Certificate) -> Table:
     """The operators between the score and the layer and the input, and how each is differentiated."""
     table = Table("operator", "to the layer", "to the input", "differentiated by", title=f"layer {certificate.layer}")
     to_layer = {name: count for name, count, _ in certificate.to_layer}
