@@ -24,6 +24,7 @@ class Explanation:
             part that the model saw.
         cam: float32 [h, w], the map at the layer's resolution, not normalised; of a method that explains the input, the
             largest magnitude over channels at the input's.
+        input_heatmap: float32 [h, w], the heatmap at the size of the model's input.
         target: the class index explained.
         label: its name, if labels are known.
         score: y^c, the class score before any softmax.
@@ -40,6 +41,7 @@ class Explanation:
 
     heatmap: npt.NDArray[np.float32]
     cam: npt.NDArray[Any]
+    input_heatmap: npt.NDArray[np.float32]
     target: int
     label: str | None
     score: float

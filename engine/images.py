@@ -9,9 +9,9 @@ import os
 import re
 import secrets
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import imagesize
@@ -133,7 +133,14 @@ def write_image(path: PathLike, image: Image) -> None:
 
 
 def atomic_write_bytes(path: PathLike, data: bytes) -> None:
-    """Write a file whole or not at all: under a temporary name in the same folder, then renamed to `path`.
+    """Write a file whole or not at all, see `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: PathLike) -> Iterator[BinaryIO]:
+    """Open a file that is there whole or not at all: written under a temporary name beside it, renamed at the end.
 
     Raises OnnxplainError if the folder is missing or not writable, or `path` is something other than a file.
     """
@@ -143,7 +150,8 @@ def atomic_write_bytes(path: PathLike, data: bytes) -> None:
     try:
         if target.exists() and not target.is_file():  # a rename would replace the device /dev/null by a file
             raise OnnxplainError(f"{path}: not a regular file; choose another name")
-        temporary.write_bytes(data)
+        with temporary.open("wb") as file:
+            yield file
         temporary.replace(target)
     except OSError as error:
         raise OnnxplainError(f"{path}: cannot be written ({error.strerror}); choose a writable folder") from error

@@ -119,6 +119,12 @@ class Preprocess:
         inside = np.outer(_inside(height, rows, top, h), _inside(width, columns, left, w))
         return np.where(inside, source, np.float32(0))
 
+    def window(self, image_shape: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return left, top, width and height, in pixels of the source image, of the part of it that the model sees."""
+        height, width = image_shape
+        rows, columns, top, left, h, w = self._geometry(height, width)
+        return left * width / columns, top * height / rows, w * width / columns, h * height / rows
+
     def _geometry(self, height: int, width: int) -> tuple[int, int, int, int, int, int]:
         """Return rows and columns after resizing, and top, left, height and width of what is then cut out."""
         h, w = self.size or (height, width)

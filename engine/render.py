@@ -14,6 +14,7 @@ from .images import Image, check_rgb
 # The ends of RdBu (ColorBrewer, Harrower and Brewer 2003), which colour-blind readers can tell apart.
 _NEGATIVE = np.array([33, 102, 172], np.float32)
 _POSITIVE = np.array([178, 24, 43], np.float32)
+SALIENCY_PERCENTILE = 99  # Smilkov et al. 2017, "SmoothGrad: removing noise by adding noise"
 
 
 def colourise(heatmap: npt.NDArray[Any]) -> Image:
@@ -66,16 +67,20 @@ def relief(colours: npt.NDArray[Any]) -> Image:
 def saliency(heatmap: npt.NDArray[Any]) -> Image:
     """Show a map [H, W] of single pixels by itself, in the colours of `colourise`; uint8 [H, W, 3] RGB.
 
-    Clipped at the 99th percentile of the magnitudes (Smilkov et al. 2017): a few pixels are far above the rest.
+    Clipped at a percentile of the magnitudes: a few pixels are far above the rest.
     """
-    return colourise(_clipped(_check_heat(heatmap), 99))
+    return colourise(_clipped(_check_heat(heatmap), SALIENCY_PERCENTILE))
+
+
+def peak_of(values: npt.NDArray[Any], percentile: float) -> float:
+    """A percentile of the magnitudes; where that is zero, the largest; of a map of zeros, 1."""
+    magnitude = np.abs(values)
+    return float(np.percentile(magnitude, percentile)) or float(magnitude.max()) or 1.0
 
 
 def _clipped(values: npt.NDArray[Any], percentile: float) -> npt.NDArray[np.float32]:
     """The values over a percentile of their magnitudes, cut off at -1 and 1."""
-    magnitude = np.abs(values)
-    peak = float(np.percentile(magnitude, percentile)) or float(magnitude.max()) or 1.0
-    return np.asarray(np.clip(values / peak, -1, 1), np.float32)
+    return np.asarray(np.clip(values / peak_of(values, percentile), -1, 1), np.float32)
 
 
 def _check_heat(heatmap: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -61,6 +61,7 @@ class Results:
         return Explanation(
             heatmap=preprocess.to_source(heatmap, image.shape[:2]),
             cam=self.arrays[f"cam{at}"][row, column] if f"cam{at}" in self.arrays else np.abs(attribution).max(axis=-1),
+            input_heatmap=heatmap,
             target=index,
             label=self.labels[index] if self.labels and index >= 0 else None,
             score=float(self.arrays["score"][row, column]),
@@ -97,20 +98,29 @@ class Results:
         return int(np.argsort(-scores[row].ravel(), kind="stable")[-target - 1])
 
     def _probability(self, logits: np.ndarray | None, index: int) -> float | None:
-        """Sigmoid where the model ends in one or has a single class, else the softmax share."""
         if logits is None or not self._are_classes:
             return None
-        values = logits.astype(np.float64)
-        if self.record["score"]["squashed_by"] == "Sigmoid" or values.size == 1:
-            return float(1 / (1 + np.exp(-values[index])))
-        shares = np.exp(values - values.max())
-        return float(shares[index] / shares.sum())
+        return float(probabilities(logits, self.record)[index])
 
     def _attribution(self, row: int, column: int, at: str) -> np.ndarray:
         """The map at the input, [h, w, C]; without channels where there is none."""
         found = self.arrays.get(f"input_gradient{at}", self.arrays.get("input_gradient"))
         one = np.zeros((1, 1, 0)) if found is None else np.asarray(found[row, column])
         return one if self.record["input"].get("layout") == "NHWC" else np.moveaxis(one, 0, -1)
+
+
+def are_sigmoids(logits: np.ndarray, record: dict[str, Any]) -> bool:
+    """Whether each score stands for itself: the model ends in a sigmoid, or has a single class."""
+    return bool(record["score"]["squashed_by"] == "Sigmoid" or logits.size == 1)
+
+
+def probabilities(logits: np.ndarray, record: dict[str, Any]) -> npt.NDArray[np.float64]:
+    """What class scores [classes] say in [0, 1]: sigmoids, see `are_sigmoids`, or else softmax shares."""
+    values = logits.astype(np.float64)
+    if are_sigmoids(logits, record):
+        return np.asarray(1 / (1 + np.exp(-values)))
+    shares = np.exp(values - values.max())
+    return np.asarray(shares / shares.sum())
 
 
 def _in_source(

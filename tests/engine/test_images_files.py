@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnxplain.engine.images import as_image, atomic_write_bytes, find_images, read_image, write_image
+from onnxplain.engine.images import as_image, atomic_file, atomic_write_bytes, find_images, read_image, write_image
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 
 from .pictures import (
@@ -123,23 +123,27 @@ def test_atomic_write_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("step", ["write_bytes", "replace"])
+@pytest.mark.parametrize("step", ["write", "replace"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failed_write_keeps_the_old_file_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
 ) -> None:
     target = put(tmp_path, "x.bin", b"old")
-    original = getattr(Path, step)
 
-    def fail(self: Path, *arguments: Any) -> None:
-        if step == "write_bytes":
-            original(self, b"ne")
+    def fail(*arguments: Any) -> None:
         raise error
 
-    monkeypatch.setattr(Path, step, fail)
+    def write() -> None:
+        with atomic_file(target) as file:
+            file.write(b"ne")
+            if step == "write":
+                fail()
+
+    if step == "replace":
+        monkeypatch.setattr(Path, step, fail)
     expected = OnnxplainError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected) as caught:
-        atomic_write_bytes(target, b"new")
+        write()
     assert expected is KeyboardInterrupt or str(caught.value).startswith(f"{target}: cannot be written (No space left")
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
