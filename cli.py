@@ -47,6 +47,7 @@ from .engine.many_runs.occlusion import PAPER_SIZES
 from .engine.many_runs.registry import MANY_RUNS
 from .engine.plugins import load_plugin
 from .engine.preprocess import parse_preprocess
+from .engine.report.report import write_report
 from .engine.tables import certificate_report, explanation_table, file_stem, layer_table, row_of
 from .graph_rewrites.errors import OnnxplainError, UsageError
 from .graph_rewrites.metadata import add_metadata, read_metadata
@@ -107,7 +108,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Draw methods x layers, or methods x classes, of one image in one picture."""
-    names = _method_names(method)
+    names = _method_names(method, PAPER_METHODS)
     failures: list[OnnxplainError] = []
     comparison = compare_methods(
         *_model_and_photo(model, image),
@@ -120,6 +121,41 @@ def compare(
     )
     _save_comparison(comparison, output, as_json)
     _report_all(failures)
+
+
+@app.command()
+@with_options
+def report(
+    chosen: MapOptions,
+    model: Model = None,
+    images: Images = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "--methods", help="Methods, by comma or repeated; default: grad-cam."),
+    ] = None,
+    target: Targets = None,
+    as_json: Json = False,
+) -> None:
+    """Write a page to look at: every image with its predictions and maps, in one HTML file."""
+    source, paths = _model_and_photos(model, images)
+    written = write_report(
+        source,
+        paths,
+        output,
+        methods=_method_names(method, ("grad-cam",)),
+        target=target,
+        inputs=chosen.inputs,
+        progress=_steps,
+        **chosen.arguments(),
+    )
+    for note in written.notes:
+        notes.print(f"note: {note}", markup=False)
+    size = output.stat().st_size
+    failures = [str(failure) for failure in written.failures]
+    summary = {"path": str(output), "bytes": size, "images": written.images, "failures": failures}
+    _print(summary, f"{output}: {len(written.images)} of {len(paths)} images, {size / 1e6:.1f} MB", as_json)
+    _report_all(written.failures)
 
 
 @app.command()
@@ -236,8 +272,8 @@ def _model_and_photos(model: Path | None, images: list[str] | None) -> tuple[Pat
     return model or embedded.MODEL, find_images(images) if images else [embedded.PHOTO]
 
 
-def _method_names(texts: list[str] | None) -> list[str]:
-    return [name.strip() for text in texts or PAPER_METHODS for name in text.split(",")]
+def _method_names(texts: Sequence[str] | None, default: Sequence[str]) -> list[str]:
+    return [name.strip() for text in texts or default for name in text.split(",")]
 
 
 def _progress(paths: Sequence[Path], explainer: Explainer) -> Iterable[Path]:
