@@ -18,7 +18,7 @@ from onnx import TensorProto
 from onnxplain.engine.preprocess import parse_preprocess
 from onnxplain.graph_rewrites.metadata import add_metadata
 
-from ..graph_rewrites.networks import Net, small_cnn
+from ..graph_rewrites.networks import Net, Shape, small_cnn
 
 SOURCE = Path(__file__).parents[2] / "examples" / "cpp"
 Run = subprocess.CompletedProcess[str]
@@ -37,8 +37,15 @@ def build(folder: Path, sanitizers: str = "") -> Program:
         "EXPLAIN_SANITIZE": sanitizers,
         "CMAKE_DISABLE_FIND_PACKAGE_OpenCV": "ON",  # what is tested must not depend on the machine
     }
-    configure = ["cmake", "-S", SOURCE, "-B", folder, *(f"-D{key}={value}" for key, value in settings.items())]
-    for command in (configure, ["cmake", "--build", folder, "--parallel", "2"]):
+    configure = [
+        "cmake",
+        "-S",
+        str(SOURCE),
+        "-B",
+        str(folder),
+        *(f"-D{key}={value}" for key, value in settings.items()),
+    ]
+    for command in (configure, ["cmake", "--build", str(folder), "--parallel", "2"]):
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -58,7 +65,9 @@ def write_ppm(path: Path, image: np.ndarray) -> Path:
 
 
 def read_ppm(path: Path) -> np.ndarray:
-    return cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    assert bgr is not None
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def save(model: onnx.ModelProto, path: Path, preprocess: str | None = None, **record: Any) -> Path:
@@ -76,7 +85,7 @@ def small(path: Path, preprocess: str | None = "raw,scale=1/255", labels: Any = 
 def cast_cnn(dtype: int, channels: int = 3, layout: str = "NCHW") -> onnx.ModelProto:
     """A small network behind an input of another type, layout or number of channels."""
     net = Net(seed=3)
-    shape = ["N", channels, 24, 24] if layout == "NCHW" else ["N", 24, 24, channels]
+    shape: Shape = ["N", channels, 24, 24] if layout == "NCHW" else ["N", 24, 24, channels]
     x = net.add("Cast", net.input("image", shape, dtype), to=TensorProto.FLOAT)
     x = x if layout == "NCHW" else net.add("Transpose", x, perm=[0, 3, 1, 2])
     x = net.add("Relu", net.conv(net.add("Div", x, net.const(64.0)), channels, 6))

@@ -164,6 +164,17 @@ def test_files_that_are_no_model(program: Program, ppm: Path, tmp_path: Path) ->
         assert_refused(program(tmp_path / name, ppm, code=1), tmp_path / name, problem)
 
 
+def test_outputs_of_another_size_than_recorded(program: Program, ppm: Path, tmp_path: Path) -> None:
+    old, new = '"heatmap": "heatmap"', '"heatmap": "cam"'
+    path = edited(small(tmp_path / "model.onnx"), lambda text: text.replace(old, new))
+    assert_refused(program(path, ppm, code=1), ppm, "is not of the size that its record implies")
+
+
+def test_maps_that_are_not_finite(program: Program, ppm: Path, tmp_path: Path) -> None:
+    path = small(tmp_path / "model.onnx", "raw,scale=1e38")
+    assert_refused(program(path, ppm, "--target", 1, code=1), ppm, "its heatmap is not finite")
+
+
 def test_labels_that_are_too_few(plain: Program, ppm: Path, tmp_path: Path) -> None:
     path = small(tmp_path / "model.onnx", labels=["one", "two"])
     assert_refused(plain(path, ppm, code=1), path, "records 2 labels for 5 classes")

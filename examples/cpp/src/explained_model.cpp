@@ -7,63 +7,21 @@
 
 #include "error.hpp"
 #include "model_input.hpp"
+#include "session.hpp"
 
 namespace explained {
 namespace {
 
-/// ONNX Runtime's messages have several lines, and the graph's place in them.
-std::string one_line(const std::string& text) {
-    std::string result;
-    for (const char c : text.substr(0, 400)) {
-        const bool is_space = c == ' ' || c == '\n' || c == '\r' || c == '\t';
-        if (!is_space) result += c;
-        else if (!result.empty() && result.back() != ' ') result += ' ';
+/// The values of an output. Throws Error where there are others than the contract says.
+const float* floats_of(const Ort::Value& value, std::size_t count) {
+    if (value.GetTensorTypeAndShapeInfo().GetElementCount() != count) {
+        throw Error("an output of the model is not of the size that its record implies; write the model anew");
     }
-    return result;
+    return value.GetTensorData<float>();
 }
 
-Ort::SessionOptions session_options(const ExplainedModel::Options& options) {
-    Ort::SessionOptions result;
-    result.SetIntraOpNumThreads(options.threads);
-    if (!options.cuda) return result;
-    const auto available = Ort::GetAvailableProviders();
-    if (std::find(available.begin(), available.end(), "CUDAExecutionProvider") == available.end()) {
-        throw Error("this ONNX Runtime has no CUDA provider; link with a GPU release of it, or leave --cuda out");
-    }
-    try {
-        result.AppendExecutionProvider_CUDA(OrtCUDAProviderOptions{});
-    } catch (const Ort::Exception& error) {
-        throw Error("CUDA cannot be used: " + one_line(error.what()) + "; check the driver, or leave --cuda out");
-    }
-    return result;
-}
-
-std::string metadata(const Ort::Session& session) {
-    Ort::AllocatorWithDefaultOptions allocator;
-    const auto text = session.GetModelMetadata().LookupCustomMetadataMapAllocated("onnxplain", allocator);
-    if (!text) throw Error("is not an explained model; make one with: onnxplain rewrite");
-    return text.get();
-}
-
-std::map<std::string, Port> inputs_of(const Ort::Session& session) {
-    Ort::AllocatorWithDefaultOptions allocator;
-    std::map<std::string, Port> result;
-    for (std::size_t i = 0; i < session.GetInputCount(); ++i) {
-        result[session.GetInputNameAllocated(i, allocator).get()] = port(session.GetInputTypeInfo(i));
-    }
-    return result;
-}
-
-std::map<std::string, Port> outputs_of(const Ort::Session& session) {
-    Ort::AllocatorWithDefaultOptions allocator;
-    std::map<std::string, Port> result;
-    for (std::size_t i = 0; i < session.GetOutputCount(); ++i) {
-        result[session.GetOutputNameAllocated(i, allocator).get()] = port(session.GetOutputTypeInfo(i));
-    }
-    return result;
-}
-
-std::vector<float> floats(const Ort::Value& value) {
+/// Class scores, which some models give in float16; none of other types.
+std::vector<float> class_scores(const Ort::Value& value) {
     const auto info = value.GetTensorTypeAndShapeInfo();
     const auto count = static_cast<std::ptrdiff_t>(info.GetElementCount());
     std::vector<float> result;
@@ -81,28 +39,24 @@ std::vector<float> floats(const Ort::Value& value) {
 
 ExplainedModel::ExplainedModel(const std::filesystem::path& path, const Options& options)
     : env_(ORT_LOGGING_LEVEL_FATAL, "explain") {  // what goes wrong is thrown, and would only be said twice
-    const Ort::SessionOptions session = session_options(options);
-    const std::string file = path.string() + ": ";
-    if (!std::filesystem::is_regular_file(path)) throw Error(file + "no such file; check the path");
+    session_ = load(env_, path, options.threads, options.cuda);
     try {
-        session_ = Ort::Session(env_, path.c_str(), session);
-    } catch (const Ort::Exception& error) {
-        throw Error(file + "ONNX Runtime cannot load it: " + one_line(error.what()));
-    }
-    try {
-        contract_ = Contract::parse(metadata(session_));
+        const auto record = metadata(session_, "onnxplain");
+        if (!record) throw Error("is not an explained model; make one with: onnxplain rewrite");
+        contract_ = Contract::parse(*record);
         check_inputs();
         check_outputs();
     } catch (const Error& error) {
-        throw Error(file + error.what());
+        throw Error(path.string() + ": " + error.what());
     }
 }
 
 void ExplainedModel::check_inputs() {
     auto inputs = inputs_of(session_);
     target_ = contract_.name("target");
-    if (!contract_.layout)
+    if (!contract_.layout) {
         throw Error("takes no images, as its input is neither NCHW nor NHWC; run it on tensors instead");
+    }
     const auto image = inputs.find(contract_.image), target = inputs.find(target_);
     if (image == inputs.end() || target == inputs.end() || target->second.shape.size() != 2) {
         throw Error("its inputs are not those of its record; write it anew with: onnxplain rewrite");
@@ -175,28 +129,20 @@ std::vector<Explanation> ExplainedModel::explain(const Image& image, const std::
     const std::size_t width = targets_a_run_ ? targets_a_run_ : targets.size();
     std::vector<Explanation> explanations;
     for (std::size_t first = 0; first < targets.size(); first += width) {
-        std::vector<std::int64_t> some;
+        std::vector<std::int64_t> some;  // where the model fixes how many, the last one fills what is left
         for (std::size_t i = 0; i < width; ++i) some.push_back(targets[std::min(first + i, targets.size() - 1)]);
         const auto results = run(workspace, size, some);
         const bool is_ranked = results.size() > 1 + contract_.map_count();
         for (std::size_t k = 0; k < std::min(width, targets.size() - first); ++k) {
+            const auto index = class_index(some[k], is_ranked ? &results.back() : nullptr);
             for (std::size_t layer = 0; layer < contract_.map_count(); ++layer) {
                 Explanation one;
                 one.target = some[k];
-                one.class_index = class_index(one.target, is_ranked ? &results.back() : nullptr);
+                one.class_index = index;
+                one.label = label(index);
+                one.score = floats_of(results[0], width)[k];
                 one.layer = layer;
-                one.score = results[0].GetTensorData<float>()[k];
-                if (one.class_index && static_cast<std::size_t>(*one.class_index) < contract_.labels.size()) {
-                    one.label = contract_.labels[static_cast<std::size_t>(*one.class_index)];
-                }
-                const auto area = static_cast<std::ptrdiff_t>(size.height) * size.width;
-                const float* heatmap =
-                    results[1 + layer].GetTensorData<float>() + static_cast<std::ptrdiff_t>(k) * area;
-                if (!std::all_of(heatmap, heatmap + area, [](float value) { return std::isfinite(value); })) {
-                    throw Error("the map of target " + std::to_string(one.target) +
-                                " is not finite; the model overflows on it");
-                }
-                one.heatmap = preprocess_.to_source(heatmap, {image.height, image.width});
+                one.heatmap = heatmap(results[1 + layer], k, width, size, {image.height, image.width});
                 explanations.push_back(std::move(one));
             }
         }
@@ -204,9 +150,24 @@ std::vector<Explanation> ExplainedModel::explain(const Image& image, const std::
     return explanations;
 }
 
+Map ExplainedModel::heatmap(const Ort::Value& maps, std::size_t index, std::size_t count, Size size,
+                            Size source) const {
+    const auto area = static_cast<std::size_t>(size.height) * static_cast<std::size_t>(size.width);
+    const float* map = floats_of(maps, count * area) + index * area;
+    if (!std::all_of(map, map + area, [](float value) { return std::isfinite(value); })) {
+        throw Error("its heatmap is not finite; the model overflows on it");
+    }
+    return preprocess_.to_source(map, source);
+}
+
+std::string ExplainedModel::label(std::optional<std::int64_t> index) const {
+    const bool is_known = index && *index < static_cast<std::int64_t>(contract_.labels.size());
+    return is_known ? contract_.labels[static_cast<std::size_t>(*index)] : "";
+}
+
 std::optional<std::int64_t> ExplainedModel::class_index(std::int64_t target, const Ort::Value* ranking) const {
     if (target >= 0) return target;
-    const std::vector<float> scores = ranking ? floats(*ranking) : std::vector<float>{};
+    const std::vector<float> scores = ranking ? class_scores(*ranking) : std::vector<float>{};
     const auto place = static_cast<std::size_t>(-target - 1);
     if (place >= scores.size()) return std::nullopt;
     std::vector<std::size_t> order(scores.size());

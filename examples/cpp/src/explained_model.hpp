@@ -48,6 +48,8 @@ private:
     void check_inputs();
     void check_outputs();
     std::vector<Ort::Value> run(Workspace& workspace, Size size, std::vector<std::int64_t> targets) const;
+    Map heatmap(const Ort::Value& maps, std::size_t index, std::size_t count, Size size, Size source) const;
+    std::string label(std::optional<std::int64_t> index) const;
     std::optional<std::int64_t> class_index(std::int64_t target, const Ort::Value* ranking) const;
 
     Ort::Env env_;

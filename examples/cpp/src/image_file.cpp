@@ -63,8 +63,9 @@ Image decode_ppm(std::string_view data) {
     if (width == 0 || height == 0 || width * height > max_pixels) {
         throw Error("has no pixels, or over " + std::to_string(max_pixels) + "; resize it");
     }
-    if (maximum != 255)
+    if (maximum != 255) {
         throw Error("is a PPM file of maximum " + std::to_string(maximum) + ", not 255; save it with 8 bits");
+    }
     Image image;
     image.resize(static_cast<int>(height), static_cast<int>(width));
     const std::size_t found = data.size() - std::min(data.size(), header.end());
@@ -77,14 +78,28 @@ Image decode_ppm(std::string_view data) {
 }
 
 #ifdef EXPLAIN_WITH_OPENCV
+cv::Mat decoded(std::string_view data, int mode) {
+    try {
+        const cv::Mat bytes(1, static_cast<int>(data.size()), CV_8U, const_cast<char*>(data.data()));
+        cv::Mat image = cv::imdecode(bytes, mode);
+        if (!image.empty()) return image;
+    } catch (const cv::Exception&) {  // thrown, where nothing is returned else, for no bytes and for too many pixels
+    }
+    throw Error("cannot be decoded by OpenCV (damaged, or of a rare format); save it as PNG");
+}
+
 Image decode(std::string_view data) {
-    const cv::Mat bytes(1, static_cast<int>(data.size()), CV_8U, const_cast<char*>(data.data()));
+    constexpr std::string_view jpeg_begin = "\xff\xd8", jpeg_end = "\xff\xd9";
+    const std::string_view content = data.substr(0, data.find_last_not_of('\0') + 1);
+    if (content.substr(0, 2) == jpeg_begin && content.substr(content.size() - 2) != jpeg_end) {
+        throw Error("is a JPEG file without its end, which OpenCV would fill with grey; copy it again or save it anew");
+    }
     // Only this mode shows transparency and 16 bits, and only the other one turns photos as their EXIF block says.
-    const cv::Mat stored = cv::imdecode(bytes, cv::IMREAD_UNCHANGED);
-    if (stored.empty()) throw Error("OpenCV cannot decode it; save it as PNG");
-    if (stored.depth() != CV_8U || stored.channels() > 3)
+    const cv::Mat stored = decoded(data, cv::IMREAD_UNCHANGED);
+    if (stored.depth() != CV_8U || stored.channels() > 3) {
         throw Error("is transparent or not of 8 bits; save it as plain RGB");
-    const cv::Mat bgr = cv::imdecode(bytes, cv::IMREAD_COLOR);
+    }
+    const cv::Mat bgr = decoded(data, cv::IMREAD_COLOR);
     Image image;
     image.resize(bgr.rows, bgr.cols);
     for (int y = 0; y < image.height; ++y) {

@@ -81,7 +81,7 @@ std::string serve(const ExplainedModel& model, const Options& options, const Req
             if (!request.is_first || options.folder.empty()) continue;
             write(options.folder, request.stem, image, one, model.contract(), options.npy);
         }
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
         throw Error(request.image.string() + ": " + error.what());
     }
     return lines;

@@ -19,12 +19,6 @@ constexpr std::pair<Dtype, ONNXTensorElementDataType> dtypes[] = {
 
 }  // namespace
 
-Port port(const Ort::TypeInfo& info) {
-    if (info.GetONNXType() != ONNX_TYPE_TENSOR) return {};
-    const auto tensor = info.GetTensorTypeAndShapeInfo();
-    return {tensor.GetElementType(), tensor.GetShape()};
-}
-
 Preprocess fit_to_input(Preprocess how, const Port& input, Layout layout) {
     const auto type = std::find_if(std::begin(dtypes), std::end(dtypes),
                                    [&](const auto& known) { return known.second == input.type; });
