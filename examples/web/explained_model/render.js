@@ -18,10 +18,11 @@ export const isSigned = (heatmap) => heatmap.data.some((value) => value < 0);
  * @returns {Uint8ClampedArray} four bytes a pixel
  */
 export function colourLayer(heatmap) {
-  const colours = palette(heatmap);
+  const { table, step } = colours(heatmap);
   const pixels = new Uint8ClampedArray(heatmap.data.length * 4);
   heatmap.data.forEach((heat, i) => {
-    pixels.set(colours(heat), 4 * i);
+    const at = 3 * step(heat);
+    for (let c = 0; c < 3; c++) pixels[4 * i + c] = table[at + c];
     pixels[4 * i + 3] = 255 * opacity(heat);
   });
   return pixels;
@@ -29,24 +30,23 @@ export function colourLayer(heatmap) {
 
 /** The heatmap over its image, RGB bytes; alpha in [0, 1]. */
 export function overlay(image, heatmap, alpha = 0.5) {
-  const colours = palette(heatmap);
-  const pixels = new Uint8ClampedArray(image.data);
+  const { table, step } = colours(heatmap);
+  const pixels = new Uint8ClampedArray(image.data.length);
   heatmap.data.forEach((heat, i) => {
-    const colour = colours(heat);
+    const [at, share] = [3 * step(heat), alpha * opacity(heat)];
     for (let c = 0; c < 3; c++) {
       const pixel = image.data[3 * i + c];
-      pixels[3 * i + c] = pixel + (colour[c] - pixel) * alpha * opacity(heat);
+      pixels[3 * i + c] = pixel + (table[at + c] - pixel) * share;
     }
   });
   return pixels;
 }
 
-/** From a value to its colour; that of a signed map is one of its two ends. */
-function palette(heatmap) {
-  if (isSigned(heatmap)) return (heat) => (heat < 0 ? NEGATIVE : POSITIVE);
-  const steps = Array.from({ length: 256 }, (_, step) => INFERNO.subarray(3 * step, 3 * step + 3));
+/** A table of colours, and from a value to its place there; the colour of a signed map is one of its two ends. */
+function colours(heatmap) {
+  if (isSigned(heatmap)) return { table: [...NEGATIVE, ...POSITIVE], step: (heat) => (heat < 0 ? 0 : 1) };
   // Rounding may carry a map that was divided by its maximum a little past 1.
-  return (heat) => steps[Math.min(Math.round(heat * 255), 255)];
+  return { table: INFERNO, step: (heat) => Math.min(Math.round(heat * 255), 255) };
 }
 
 function opacity(heat) {
