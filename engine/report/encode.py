@@ -94,7 +94,6 @@ def map_of(explanation: Explanation, window: tuple[float, float, float, float]) 
         "method": explanation.method,
         "layer": explanation.layer,
         "target": explanation.target,
-        "digits": 2 if values.size > _COARSE else 3,
         "details": {name: _number(value) for name, value in explanation.details.items()},
         **shown,
         **packed(values),

@@ -100,7 +100,7 @@ class Figure {
     const [y, x] = current.cursor;
     const [rows, columns] = current.image.size;
     Object.assign(cross.style, { left: `${(100 * (x + 0.5)) / columns}%`, top: `${(100 * (y + 0.5)) / rows}%` });
-    if (this.heatmap) value.textContent = this.heatmap.valueAt(y, x).toFixed(this.map.digits).replace("-", "\u2212");
+    if (this.heatmap) value.textContent = this.heatmap.valueAt(y, x).toFixed(3).replace("-", "\u2212");
   }
 }
 

@@ -105,8 +105,7 @@ def test_the_stored_values_give_the_heatmap(model: Path, photos: list[Path], met
     (expected,) = Explainer(model, method=method, **ARGUMENTS)(photos[0], 2)
     block = next(one for one in page.images[0]["maps"] if one["method"] == method)
     got = enlarged(unpacked(block), expected.input_heatmap.shape)
-    within = PRECISION if block["digits"] == 3 else PIXEL_PRECISION
-    assert np.abs(got - expected.input_heatmap).max() <= within
+    assert np.abs(got - expected.input_heatmap).max() <= PRECISION
     assert block["type"].startswith("Int") == bool(expected.heatmap.min() < 0)
 
 
