@@ -75,9 +75,9 @@ class Heatmap {
     return this.at([y + 0.5], [x + 0.5])[0];
   }
 
-  /** Draws the map at the size of the shown photo: what is below the threshold is left clear. */
-  draw(canvas, threshold) {
-    const [height, width] = this.image.photoSize;
+  /** Draws the map, at the size of the shown photo or a smaller one: what is below the threshold is left clear. */
+  draw(canvas, threshold, scale = 1) {
+    const [height, width] = this.image.photoSize.map((side) => Math.ceil(side * scale));
     const [rows, columns] = this.image.size;
     this.shown ??= this.at(centres(height, rows), centres(width, columns));
     [canvas.width, canvas.height] = [width, height];

@@ -19,7 +19,7 @@ async function fill(card) {
   thumb.style.setProperty("--ratio", image.size[1] / image.size[0]);
   thumb.replaceChildren(photo, canvas);
   const map = chosenMap(image.maps, { method: settings.methods[0], target: image.predictions[0].target, layer: settings.layer });
-  (await heatmapOf(image, map)).draw(canvas, 0);
+  (await heatmapOf(image, map)).draw(canvas, 0, Math.min(1, 320 / Math.max(...image.photoSize)));
   canvas.style.opacity = map.look === "overlay" ? look.overlay : look.pixels;
 }
 

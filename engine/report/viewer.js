@@ -162,6 +162,11 @@ function showSliders() {
   }
 }
 
+function percentage(share) {
+  if (share === null) return "";
+  return share > 0 && share < 0.0005 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
+}
+
 function fillPredictions(image, map, offered) {
   const explained = new Set(offered.map((one) => one.target));
   const longest = Math.max(...image.predictions.map((one) => one.share ?? Math.abs(one.score ?? 0))) || 1;
@@ -175,7 +180,7 @@ function fillPredictions(image, map, offered) {
     inner.title = explained.has(one.target) ? one.label : `${one.label} (not explained)`;
     const bar = document.createElement("i");
     bar.style.width = `${(100 * Math.max(0, one.share ?? (one.score ?? 0) / longest)).toFixed(2)}%`;
-    const cells = { class: one.name, share: one.share === null ? "" : `${(100 * one.share).toFixed(1)} %`, score: one.score?.toFixed(2) ?? "" };
+    const cells = { class: one.name, share: percentage(one.share), score: one.score?.toFixed(2) ?? "" };
     inner.append(bar, ...Object.entries(cells).map(([name, text]) => {
       const cell = Object.assign(document.createElement("span"), { className: name, textContent: text });
       if (name === "score") cell.title = "score before softmax or sigmoid";
