@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from onnxplain.engine.images import read_image, write_image
 
 from .models import EXAMPLES, explained_file
 
@@ -58,7 +59,7 @@ class Page:
         self.tab = browser.new_page(**options)
         self.errors: list[str] = []
         self.requests: list[str] = []
-        self.tab.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        self.tab.on("console", lambda message: self.errors.extend([message.text] if message.type == "error" else []))
         self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
         self.tab.on("request", lambda request: self.requests.append(request.url))
         self.tab.add_init_script(_LISTEN + script)
@@ -117,7 +118,6 @@ class Page:
 
 
 def _main() -> None:
-    import cv2
     from playwright.sync_api import sync_playwright
 
     picture = EXAMPLES.parent / "docs" / "images" / "web.jpg"
@@ -129,8 +129,9 @@ def _main() -> None:
             for scheme in ("light", "dark"):
                 page = Page(browser, address, viewport={"width": 1000, "height": 760}, color_scheme=scheme).open()
                 page.example()
-                halves.append(cv2.imdecode(np.frombuffer(page.tab.screenshot(), np.uint8), cv2.IMREAD_COLOR))
-        cv2.imwrite(str(picture), np.hstack(halves), [cv2.IMWRITE_JPEG_QUALITY, 85])
+                page.tab.screenshot(path=folder / f"{scheme}.png")
+                halves.append(read_image(folder / f"{scheme}.png"))
+        write_image(picture, np.hstack(halves))
         browser.close()
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from onnxplain.engine.embedded import PHOTO
 from onnxplain.engine.explainer import Explainer
+from onnxplain.engine.images import read_image
 from onnxplain.engine.preprocess import PRESETS, Preprocess
 from onnxplain.engine.render import overlay
 
@@ -75,7 +76,7 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     random = np.random.default_rng(seed)
     smooth = cv2.resize(random.integers(0, 256, (3, 4, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
     noise = random.integers(-40, 41, (height, width, 3))
-    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(smooth + noise, 0, 255), np.uint8)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -158,7 +159,7 @@ def test_heatmaps_of_a_photo_are_those_of_python(node: str, tmp_path: Path, kind
         heatmap = np.fromfile(tmp_path / "heatmap.f32", np.float32).reshape(expected.heatmap.shape)
         np.testing.assert_allclose(heatmap, expected.heatmap, atol=1e-4)
         assert (heatmap.min() < 0) == (kind == "signed" and target is not None)
-        written = cv2.imread(str(tmp_path / "heatmap.png"))[..., ::-1].astype(int)
+        written = read_image(tmp_path / "heatmap.png").astype(int)
         assert np.abs(written - expected.overlay()).max() <= 2
 
 
@@ -173,7 +174,7 @@ def test_top_classes_are_printed_and_a_class_is_found_by_its_label(node: str, tm
 
 def test_a_photo_that_lies_on_its_side_is_turned_upright(node: str, tmp_path: Path) -> None:
     model, photo = explained_file("open", tmp_path), tmp_path / "turned.jpg"
-    _, data = cv2.imencode(".jpg", np.rot90(cv2.imread(str(PHOTO)), 1))
+    _, data = cv2.imencode(".jpg", np.rot90(read_image(PHOTO)[..., ::-1]))
     # EXIF, little endian: one entry, orientation (0x0112), one short, 6: the first row is the right side.
     exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
     block = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif

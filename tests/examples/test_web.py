@@ -13,6 +13,7 @@ import pytest
 from onnxplain.engine.embedded import PHOTO
 from onnxplain.engine.explainer import Explainer
 from onnxplain.engine.explanation import Explanation
+from onnxplain.engine.images import read_image
 from onnxplain.engine.render import overlay
 
 from .models import EXPLAINED, explained_file, packages_of, write_wrong_files
@@ -132,17 +133,17 @@ def test_opacity_is_that_of_the_slider_and_of_the_saved_picture(page: Page, pyth
     assert download.value.suggested_filename == "photo-285.png"
     download.value.save_as(tmp_path / "saved.png")
     explanation = python(PHOTO)[0]
-    saved = cv2.imread(str(tmp_path / "saved.png"))[..., ::-1].astype(int)
+    saved = read_image(tmp_path / "saved.png").astype(int)
     assert np.abs(saved - overlay(explanation.image, explanation.heatmap, 0.7)).max() <= 2
 
 
-def test_what_is_seen_is_the_picture_of_python(browser: Any, address: str, python: Explainer) -> None:
+def test_what_is_seen_is_the_picture_of_python(browser: Any, address: str, python: Explainer, tmp_path: Path) -> None:
     page = Page(browser, address, viewport={"width": 1400, "height": 900}).open()
     page.example()
     style = "position: fixed; left: 0; top: 0; width: 451px; height: 300px; border-radius: 0"
     page.tab.locator("#canvases").evaluate("(canvases, style) => { canvases.style.cssText = style; }", style)
-    shot = cv2.imdecode(np.frombuffer(page.tab.locator("#canvases").screenshot(), np.uint8), cv2.IMREAD_COLOR)
-    apart = np.abs(shot[..., ::-1].astype(int) - python(PHOTO)[0].overlay())
+    page.tab.locator("#canvases").screenshot(path=tmp_path / "seen.png")
+    apart = np.abs(read_image(tmp_path / "seen.png").astype(int) - python(PHOTO)[0].overlay())
     assert apart.max() <= 4  # canvases hold colours multiplied by their opacity, in 8 bits
     page.tab.close()
 
@@ -163,7 +164,7 @@ def test_files_are_dropped_and_pasted(page: Page, python: Explainer, tmp_path: P
 
 
 def test_a_photo_is_turned_upright_and_laid_over_white(page: Page, python: Explainer, tmp_path: Path) -> None:
-    cut = cv2.imread(str(PHOTO))[:200, 50:]
+    cut = read_image(PHOTO)[:200, 50:, ::-1]
     alpha = np.where(np.arange(cut.shape[1]) < 100, 0, 255).astype(np.uint8)
     file = tmp_path / "cut.png"
     cv2.imwrite(str(file), np.dstack([cut, np.broadcast_to(alpha, cut.shape[:2])]))
