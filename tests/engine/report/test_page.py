@@ -64,14 +64,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Open]:
     """Opens a page, and fails the test where it says or asks for anything."""
-    pages, heard = [], []
+    pages: list[Any] = []
+    heard: list[str] = []
+    hear = heard.append
 
     def opened(path: Path, fragment: str = "", **options: Any) -> Any:
         page = browser.new_page(**{"viewport": {"width": 1280, "height": 800}, **options})
         pages.append(page)
-        page.on("console", lambda message: heard.append(message.text))
-        page.on("pageerror", lambda error: heard.append(str(error)))
-        page.on("request", lambda request: request.url.startswith(("file:", "data:")) or heard.append(request.url))
+        page.on("console", lambda message: hear(message.text))
+        page.on("pageerror", lambda error: hear(str(error)))
+        page.on("request", lambda request: None if request.url.startswith(("file:", "data:")) else hear(request.url))
         page.goto(path.as_uri() + fragment)
         return page
 
@@ -324,7 +326,7 @@ def test_200_images_are_small_and_there_in_no_time(open_page: Open, tmp_path: Pa
     for index in range(200):
         moved = np.roll(pictures[index % 10], 31 * (index // 10), axis=(0, 1))
         write_image(tmp_path / "photos" / f"{index}.jpg", moved)
-    arguments = {"preprocess": "raw,scale=1/255,size=112x112", "layers": "relu2"}  # maps of 56 x 56
+    arguments: dict[str, Any] = {"preprocess": "raw,scale=1/255,size=112x112", "layers": "relu2"}  # maps of 56 x 56
     photos = sorted((tmp_path / "photos").iterdir())
     write_report(tmp_path / "model.onnx", photos, tmp_path / "r.html", methods=["grad-cam", "layer-cam"], **arguments)
     size = (tmp_path / "r.html").stat().st_size

@@ -52,7 +52,7 @@ class Page(HTMLParser):
 def unpacked(block: dict[str, Any]) -> np.ndarray:
     dtype = {"Uint8Array": "<u1", "Uint16Array": "<u2", "Int16Array": "<i2"}[block["type"]]
     codes = np.frombuffer(zlib.decompress(base64.b64decode(block["data"])), dtype)
-    return codes.reshape(block["shape"]) * block["step"]
+    return np.asarray(codes.reshape(block["shape"]) * block["step"])
 
 
 @pytest.fixture
