@@ -282,7 +282,16 @@ class Emitter:
                 axes = [*range(lead), *stretched]
                 summed = self.reduce("ReduceSum", tensor, axes) if axes else tensor
                 return self.reshape_like(summed, like) if lead else self.declare(summed, like)
-        # Sizes that are known only at run time: sum the axes where `like`, its shape padded in front with ones, has 1.
+            # A size known only at run time, of which `like` has 1 or all, becomes (like, size / like): sum the second.
+            # (Axes whose number is known only at run time, as below, are more than OpenVINO takes.)
+            kept = self.shape(like)
+            times = self.emit("Div", self.sizes(tensor, range(lead, len(tensor.shape))), self.emit("Max", kept, [1]))
+            factors = self.emit("Concat", *(self.emit("Unsqueeze", sizes, [1]) for sizes in (kept, times)), axis=1)
+            shape = self.join(self.sizes(tensor, range(lead)), self.emit("Reshape", factors, [-1]))
+            axes = [*range(lead), *range(lead + 1, lead + 2 * len(like.shape), 2)]
+            split = self.emit("Reshape", tensor, shape, allowzero=1)
+            return self.declare(self.reduce("ReduceSum", split, axes, keepdims=False), like)
+        # Ranks that are known only at run time: sum the axes where `like`, its shape padded in front with ones, has 1.
         missing = self.emit("Sub", self.emit("Shape", self.shape(tensor)), self.emit("Shape", self.shape(like)))
         padded = self.emit("Concat", self.emit("Expand", np.array([1]), missing), self.shape(like), axis=0)
         axes = self.emit("Reshape", self.emit("NonZero", self.emit("Equal", padded, np.array(1))), [-1])

@@ -17,6 +17,7 @@ import numpy as np
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, rank, value_of
+from .shared_weights import own_weight
 
 Vector: TypeAlias = Any  # one integer per spatial axis: a numpy array where known, else an int64 tensor
 
@@ -151,7 +152,7 @@ def conv(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
     windows = windows_of(op, node, x, node.outputs[0], sizes_of(op, weight, spatial(x)))
     group = node.attrs["group"]
     return [
-        lambda: op.declare(spread(op, grad, weight, x, windows, group), x),
+        lambda: op.declare(spread(op, grad, own_weight(op, weight, (0, 1), group), x, windows, group), x),
         lambda: weight_gradient(op, x, grad, weight, windows, group),
         lambda: op.reduce("ReduceSum", grad, [0, *spatial(x)], keepdims=False),
     ][: len(node.inputs)]
@@ -164,7 +165,7 @@ def conv_transpose(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
     windows = windows_of(op, node, node.outputs[0], x, sizes_of(op, weight, spatial(x)))
     group = node.attrs["group"]
     return [
-        lambda: op.declare(slide(op, grad, weight, windows, group), x),
+        lambda: op.declare(slide(op, grad, own_weight(op, weight, (0, 1), group), windows, group), x),
         lambda: weight_gradient(op, grad, x, weight, windows, group),
         lambda: op.reduce("ReduceSum", grad, [0, *spatial(x)], keepdims=False),
     ][: len(node.inputs)]

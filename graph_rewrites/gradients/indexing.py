@@ -14,7 +14,7 @@ import onnx
 
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
-from ..tensors import Tensor, dtype_of, rank, value_of
+from ..tensors import Tensor, dtype_of, is_static, rank, value_of
 
 
 def scatter_by_positions(op: Emitter, node: Node, grad: Tensor, **attributes: Any) -> Tensor:
@@ -41,6 +41,13 @@ def positions(op: Emitter, x: Tensor) -> Tensor:
     # Not Size: from opset 19 on, ONNX Runtime would copy the whole tensor from CUDA for it.
     count = op.reduce("ReduceProd", op.shape(x), [0], keepdims=False)
     return op.reshape_like(op.Range(np.array(0), count, np.array(1)), x)
+
+
+def element_count(op: Emitter, x: Tensor) -> Tensor:
+    """The number of elements as an int64 vector of length 1."""
+    if is_static(x):
+        return op.constant(np.array([np.prod(x.shape)], np.int64))
+    return op.reduce("ReduceProd", op.shape(x), [0])
 
 
 @gradient_of("Slice")
@@ -101,7 +108,7 @@ def gather(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
         at = int(known.item()) % size
         kept = op.Reshape(grad, op.join(*([1] if i == axis else op.size(x, i) for i in range(rank(x)))))
         return [op.declare(_spread(op, kept, {axis: range(at, at + 1)}, x), x), None]
-    count = op.reduce("ReduceProd", op.shape(indices), [0])
+    count = element_count(op, indices)
     updates = op.Reshape(grad, op.join(*(count if i == axis else op.size(x, i) for i in range(rank(x)))), allowzero=1)
     along = op.Reshape(indices, [-1, *[1] * (rank(x) - 1 - axis)])
     return [added_up(op, op.zeros_like(x), op.Expand(along, op.Shape(updates)), updates, axis), None]

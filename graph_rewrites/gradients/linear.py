@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, rank, value_of
+from .shared_weights import own_weight
 
 
 @gradient_of("MatMul")
@@ -20,7 +21,7 @@ def matmul(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
         grad = op.Unsqueeze(grad, [-2])
 
     def da() -> Tensor:
-        result = op.MatMul(grad, _transposed(op, columns))
+        result = op.MatMul(grad, _transposed(op, own_weight(op, columns)))
         return op.Squeeze(result, [-2]) if a_is_vector else result
 
     def db() -> Tensor:
@@ -28,7 +29,7 @@ def matmul(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
             # One product over all rows instead of one a batch that is then summed.
             result = op.Gemm(op.Flatten(rows, axis=-1), op.Flatten(grad, axis=-1), transA=1)
         else:
-            result = op.MatMul(_transposed(op, rows), grad)
+            result = op.MatMul(_transposed(op, own_weight(op, rows)), grad)
         return op.Squeeze(result, [-1]) if b_is_vector else result
 
     return [da, db]
@@ -43,18 +44,18 @@ def gemm(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 
     def da() -> Tensor:
         if a_flipped:
-            return op.Gemm(b, grad, alpha=alpha, transA=b_flipped, transB=1)
+            return op.Gemm(own_weight(op, b), grad, alpha=alpha, transA=b_flipped, transB=1)
         if (single := _single_column(grad)) is not None:  # one class's score: its weights, without a matrix product
             column, values = single
             weights = op.Gather(b, op.Reshape(column, [-1]), axis=0 if b_flipped else 1)
             weights = weights if b_flipped else _transposed(op, weights)
             return op.Mul(weights, values if alpha == 1 else op.Mul(values, alpha))
-        return op.Gemm(grad, b, alpha=alpha, transB=1 - b_flipped)
+        return op.Gemm(grad, own_weight(op, b), alpha=alpha, transB=1 - b_flipped)
 
     def db() -> Tensor:
         if b_flipped:
-            return op.Gemm(grad, a, alpha=alpha, transA=1, transB=a_flipped)
-        return op.Gemm(a, grad, alpha=alpha, transA=1 - a_flipped)
+            return op.Gemm(grad, own_weight(op, a), alpha=alpha, transA=1, transB=a_flipped)
+        return op.Gemm(own_weight(op, a), grad, alpha=alpha, transA=1 - a_flipped)
 
     return [da, db, lambda: grad if beta == 1 else op.Mul(grad, beta)][: len(node.inputs)]
 

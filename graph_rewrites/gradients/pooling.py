@@ -12,7 +12,7 @@ from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, dtype_of, is_static
 from .convolution import Windows, sizes_of, slide, spatial, spread, windows_of
-from .indexing import added_up
+from .indexing import added_up, element_count
 
 
 @gradient_of("MaxPool")
@@ -133,13 +133,6 @@ def signed_power(op: Emitter, x: Tensor, exponent: int) -> Tensor:
     if exponent == 1:
         return x
     return op.Sign(x) if exponent == 0 else op.Mul(op.Sign(x), op.Pow(op.Abs(x), float(exponent)))
-
-
-def element_count(op: Emitter, x: Tensor) -> Tensor:
-    """The number of elements as an int64 vector of length 1."""
-    if is_static(x):
-        return op.constant(np.array([np.prod(x.shape)], np.int64))
-    return op.reduce("ReduceProd", op.shape(x), [0])
 
 
 def zero(like: Tensor) -> np.ndarray:

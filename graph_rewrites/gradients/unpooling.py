@@ -8,8 +8,7 @@ import onnx
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, rank
-from .indexing import positions
-from .pooling import element_count
+from .indexing import element_count, positions
 
 
 @gradient_of("MaxUnpool")
