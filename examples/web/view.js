@@ -42,7 +42,7 @@ export function describeModel(model, name) {
   $("layer").selectedIndex = model.layers.length - 1;
   $("layer-field").hidden = model.layers.length < 2;
   const assumed = "The file does not record how its input is made: ImageNet’s usual way is assumed, which may be wrong.";
-  const about = `${model.record.method} at ${model.layers.join(", ")}.`;
+  const about = `${model.record.method} at ${model.layers.join(", ") || "all layers"}.`;
   $("about").textContent = model.preprocessingIsAssumed ? `${about} ${assumed}` : about;
 }
 

@@ -46,6 +46,8 @@ EXPLAINED = {
     "signed": lambda: rewrite(MODEL, options={"relu": False}),
     "two layers": lambda: rewrite(MODEL, layers=LAYERS),
     "behind softmax": behind_softmax,
+    "all layers": lambda: rewrite(MODEL, method="full-grad"),
+    "expression": lambda: rewrite(MODEL, score="logits[:, :500]", outputs=("score", "cam", "heatmap", "logits")),
 }
 
 

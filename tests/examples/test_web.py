@@ -67,9 +67,9 @@ def test_heatmaps_are_those_of_python(page: Page, tmp_path: Path, kind: str) -> 
     file = explained_file(kind, tmp_path)
     page.choose("Another model", file)
     explainer = Explainer(file)
-    layers = len(explainer.record["layers"])
+    layers = len(explainer.record["layers"]) or 1
     found = page.example()
-    top = explainer(PHOTO, target=["top1", 281, 963])[layers - 1 :: layers]
+    top = explainer(PHOTO, target=["top1", 281, 1])[layers - 1 :: layers]
     check(found, top[0])
     logits = explainer.run({"image": explainer.preprocess.apply(top[0].image)[None]})
     shares = logits["logits"][0] if "logits" in logits else np.log(logits["probabilities"][0])
@@ -79,14 +79,14 @@ def test_heatmaps_are_those_of_python(page: Page, tmp_path: Path, kind: str) -> 
     check(second, explainer(PHOTO, target=second["index"])[-1])
     assert np.abs(second["source"] - found["source"]).max() > 0.05
 
-    page.tab.get_by_label("Any other class").fill("963")
+    page.tab.get_by_label("Any other class").fill("1")
     other = page.explained(lambda: page.tab.get_by_label("Any other class").press("Enter"))
     check(other, top[2])
     assert (other["source"].min() < 0) == (kind == "signed")
     if layers > 1:
         record = explainer.record["layers"]
         early = page.explained(lambda: page.tab.get_by_label("Layer").select_option(record[0]))
-        check(early, explainer(PHOTO, target=963)[0])
+        check(early, explainer(PHOTO, target=1)[0])
     assert ("is assumed" in page.tab.locator("main").inner_text()) == (kind == "behind softmax")
 
 

@@ -52,7 +52,7 @@ function checked(json) {
     throw new Error("this model lacks the outputs score and heatmap; rewrite the original model with them");
   }
   if (record.score.expression && !record.names.logits) {
-    const add = "rewrite the original model with --outputs score,cam,heatmap,logits in four --outputs options";
+    const add = "rewrite the original with --outputs score --outputs cam --outputs heatmap --outputs logits";
     throw new Error(`this model does not give the scores that it explains (${record.score.expression}); ${add}`);
   }
   return record;
