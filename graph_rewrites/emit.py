@@ -276,21 +276,20 @@ class Emitter:
         if tensor.shape is not None and like.shape is not None:
             lead = len(tensor.shape) - len(like.shape)
             pairs = list(enumerate(zip(tensor.shape[lead:], like.shape, strict=True), lead))
+            stretched = [axis for axis, (big, small) in pairs if small == 1 and big != 1]
+            summed = self.reduce("ReduceSum", tensor, [*range(lead), *stretched]) if lead or stretched else tensor
             # A size of `like` that is a number other than 1, or the same symbol, cannot have been stretched.
-            if all(isinstance(small, int) or (small is not None and small == big) for _, (big, small) in pairs):
-                stretched = [axis for axis, (big, small) in pairs if small == 1 and big != 1]
-                axes = [*range(lead), *stretched]
-                summed = self.reduce("ReduceSum", tensor, axes) if axes else tensor
-                return self.reshape_like(summed, like) if lead else self.declare(summed, like)
-            # A size known only at run time, of which `like` has 1 or all, becomes (like, size / like): sum the second.
-            # (Axes whose number is known only at run time, as below, are more than OpenVINO takes.)
-            kept = self.shape(like)
-            times = self.emit("Div", self.sizes(tensor, range(lead, len(tensor.shape))), self.emit("Max", kept, [1]))
-            factors = self.emit("Concat", *(self.emit("Unsqueeze", sizes, [1]) for sizes in (kept, times)), axis=1)
-            shape = self.join(self.sizes(tensor, range(lead)), self.emit("Reshape", factors, [-1]))
-            axes = [*range(lead), *range(lead + 1, lead + 2 * len(like.shape), 2)]
-            split = self.emit("Reshape", tensor, shape, allowzero=1)
-            return self.declare(self.reduce("ReduceSum", split, axes, keepdims=False), like)
+            open_axes = [axis for axis, (big, small) in pairs if not isinstance(small, int) and (small or "") != big]
+            last = len(tensor.shape) - 1
+            for axis in open_axes:
+                # `like` has 1 there or all of it: the axis becomes (like, size / like), whose second part is summed.
+                # (Axes that are only known at run time are more than OpenVINO takes; cuDNN reduces 8 axes at most.)
+                kept = self.size(like, axis - lead)
+                times = self.emit("Div", self.size(tensor, axis), self.emit("Max", kept, [1]))
+                before, after = self.sizes(summed, range(axis)), self.sizes(summed, range(axis + 1, last + 1))
+                split = self.emit("Reshape", summed, self.join(before, kept, times, after), allowzero=1)
+                summed = self.reduce("ReduceSum", split, [axis + 1], keepdims=False)
+            return self.reshape_like(summed, like) if lead else self.declare(summed, like)
         # Ranks that are known only at run time: sum the axes where `like`, its shape padded in front with ones, has 1.
         missing = self.emit("Sub", self.emit("Shape", self.shape(tensor)), self.emit("Shape", self.shape(like)))
         padded = self.emit("Concat", self.emit("Expand", np.array([1]), missing), self.shape(like), axis=0)

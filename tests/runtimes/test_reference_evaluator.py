@@ -12,8 +12,9 @@ from onnx.reference import ReferenceEvaluator
 from ..graph_rewrites.networks import Array
 from .explained import CASES, REFUSED, assert_same, explained
 
-# Of the output's largest magnitude: both compute in float32, in sums of another order.
-TOLERANCE = 3e-5
+# Of the output's largest magnitude: both compute in float32, in sums of another order, which differs by processor too;
+# Grad-CAM++ of the ViT is 4e-5 (ONNX Runtime) and 5e-5 (the evaluator) from its value in float64.
+TOLERANCE = 1e-4
 # The ordinary tests have two architectures in open sizes; the others are of the tests of deployment.
 QUICK = [("resnet", "open"), ("vit", "open")]
 
