@@ -31,6 +31,8 @@ from .runner import Arrays, Runner
 from .targets import Target, resolve_targets
 
 BATCH = 8  # images run together where the model's batch size is open
+# What an explanation needs of an explained model, and the outputs that give it.
+NEEDED = {"score": {"score"}, "heatmap": {"heatmap", "cam"}}
 
 Source: TypeAlias = PathLike | npt.NDArray[np.uint8]
 
@@ -216,11 +218,17 @@ class Explainer:
     def _explain(self, batch: list[_Sample], targets: list[int], others: Arrays) -> Iterator[Explanation]:
         stacked = np.stack([sample.tensor for sample in batch])
         shared = {name: np.repeat(value, len(batch), axis=0) for name, value in others.items()}
-        results = Results(self.run({**shared, self._runner.image: stacked}, targets), self.record, self.labels)
+        arrays = self.run({**shared, self._runner.image: stacked}, targets)
+        results = Results(arrays, self.record, self.labels, self._input_size(stacked))
         for row, sample in enumerate(batch):
             for column, target in enumerate(targets):
                 for layer in results.layers:
                     yield results.explanation(row, column, layer, target, sample.image, sample.path, self.preprocess)
+
+    def _input_size(self, stacked: np.ndarray) -> tuple[int, int]:
+        layout = self.record["input"]["layout"]
+        height, width = (stacked.shape[layout.index(axis)] for axis in "HW")
+        return height, width
 
     def _fitting_labels(self, given: Sequence[str] | None) -> list[str] | None:
         """The labels, given or recorded, where they are one per class."""
@@ -262,9 +270,7 @@ def explained_model(
         if value is not None and value != record.get(key):
             raise UsageError(f"the model is explained already, with {key} {record.get(key)!r}; give the original model")
     names = {name.split("@")[0] for name in record["names"]}
-    missing = {"score", "heatmap"} - names or ({"cam"} if not {"cam", "input_gradient"} & names else set())
+    missing = [wanted for wanted, made_of in NEEDED.items() if not made_of & names]
     if missing:
-        raise UsageError(
-            f"the explained model lacks the outputs {sorted(missing)}; rewrite the original model with them"
-        )
+        raise UsageError(f"the explained model lacks the outputs {missing}; rewrite the original model with them")
     return loaded

@@ -23,7 +23,7 @@ class Explanation:
         heatmap: float32 [H, W] in [0, 1], or [-1, 1] of a signed map, at the source image's own size; 0 outside the
             part that the model saw.
         cam: float32 [h, w], the map at the layer's resolution, not normalised; of a method that explains the input, the
-            largest magnitude over channels at the input's.
+            largest magnitude over channels at the input's; None where the explained model does not give it.
         input_heatmap: float32 [h, w], the heatmap at the size of the model's input.
         target: the class index explained.
         label: its name, if labels are known.
@@ -40,7 +40,7 @@ class Explanation:
     """
 
     heatmap: npt.NDArray[np.float32]
-    cam: npt.NDArray[Any]
+    cam: npt.NDArray[Any] | None
     input_heatmap: npt.NDArray[np.float32]
     target: int
     label: str | None

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph_rewrites.errors import OnnxplainError
+from ..graph_rewrites.methods.registry import METHODS
 from .explanation import Explanation
 from .preprocess import Preprocess
+from .resample import enlarged, normalised
 from .runner import Arrays
 
 # Shown as the papers show them, in the colours of the input.
@@ -22,11 +24,12 @@ DETAILS = ("score_difference", "completeness_gap")
 
 @dataclass(frozen=True)
 class Results:
-    """The arrays of one batch, the record of what they explain, and the class names."""
+    """The arrays of one batch, the record of what they explain, the class names, and the input's height and width."""
 
     arrays: Arrays
     record: dict[str, Any]
     labels: list[str] | None
+    size: tuple[int, int]
 
     @property
     def layers(self) -> list[str | None]:
@@ -49,18 +52,22 @@ class Results:
             OnnxplainError: the map is not finite.
         """
         at = f"@{layer}" if len(self.layers) > 1 else ""
-        heatmap = self.arrays[f"heatmap{at}"][row, column]
+        attribution = self._attribution(row, column, at)
+        is_pixelwise = self._is_pixelwise(at)
+        cam = self._cam(row, column, at)
+        if cam is None and is_pixelwise and attribution is not None:
+            cam = np.abs(attribution).max(axis=-1)
+        heatmap = self._heatmap(row, column, at)
         if not np.isfinite(heatmap).all():
             raise OnnxplainError(
                 f"{source or 'image'}: the map of target {target} is not finite; the model overflows on it"
             )
         logits = self._logits(row)
         index = self._class_index(row, target)
-        attribution = self._attribution(row, column, at)
-        in_colour = self.record["method"] in IN_COLOUR
+        in_colour = attribution is not None and self.record["method"] in IN_COLOUR
         return Explanation(
             heatmap=preprocess.to_source(heatmap, image.shape[:2]),
-            cam=self.arrays[f"cam{at}"][row, column] if f"cam{at}" in self.arrays else np.abs(attribution).max(axis=-1),
+            cam=cam,
             input_heatmap=heatmap,
             target=index,
             label=self.labels[index] if self.labels and index >= 0 else None,
@@ -71,7 +78,7 @@ class Results:
             source=source,
             method=self.record["method"],
             layer=layer,
-            is_pixelwise=f"cam{at}" not in self.arrays,
+            is_pixelwise=is_pixelwise,
             colours=_in_source(attribution, image, preprocess) if in_colour else None,
             details={name: float(self.arrays[name][row, column]) for name in DETAILS if name in self.arrays},
         )
@@ -102,11 +109,30 @@ class Results:
             return None
         return float(probabilities(logits, self.record)[index])
 
-    def _attribution(self, row: int, column: int, at: str) -> np.ndarray:
-        """The map at the input, [h, w, C]; without channels where there is none."""
+    def _attribution(self, row: int, column: int, at: str) -> np.ndarray | None:
+        """The map at the input, [h, w, C], if the file gives it."""
         found = self.arrays.get(f"input_gradient{at}", self.arrays.get("input_gradient"))
-        one = np.zeros((1, 1, 0)) if found is None else np.asarray(found[row, column])
+        if found is None:
+            return None
+        one = np.asarray(found[row, column])
         return one if self.record["input"].get("layout") == "NHWC" else np.moveaxis(one, 0, -1)
+
+    def _cam(self, row: int, column: int, at: str) -> np.ndarray | None:
+        """The map at the layer, if the file gives it."""
+        found = self.arrays.get(f"cam{at}")
+        return None if found is None else np.asarray(found[row, column])
+
+    def _heatmap(self, row: int, column: int, at: str) -> npt.NDArray[np.float32]:
+        """The heatmap at the input's size, made of the map at the layer where the file does not give it."""
+        if f"heatmap{at}" in self.arrays:
+            return np.asarray(self.arrays[f"heatmap{at}"][row, column])
+        cam = self.arrays[f"cam{at}"][row, column].astype(np.float64)
+        return normalised(enlarged(cam, self.size), 2).astype(np.float32)
+
+    def _is_pixelwise(self, at: str) -> bool:
+        """By the method, as a file need not hold the map at the layer; of methods unknown here, by that map."""
+        known = METHODS.get(self.record["method"])
+        return known.at in ("input", "both") if known else f"cam{at}" not in self.arrays
 
 
 def are_sigmoids(logits: np.ndarray, record: dict[str, Any]) -> bool:

@@ -68,7 +68,7 @@ def packed(values: npt.NDArray[Any]) -> dict[str, Any]:
 def grid(explanation: Explanation) -> npt.NDArray[np.float64]:
     """The fewest values that give the heatmap at the model's input when they are enlarged to its size."""
     heat = explanation.input_heatmap.astype(np.float64)
-    if not explanation.is_pixelwise:
+    if explanation.cam is not None and not explanation.is_pixelwise:
         peak = np.abs(enlarged(explanation.cam.astype(np.float64), heat.shape)).max() or 1.0
         coarse = explanation.cam / peak
         if np.abs(enlarged(coarse, heat.shape) - heat).max() <= _SAME:

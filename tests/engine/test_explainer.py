@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -107,8 +108,42 @@ def test_an_explained_model_is_run_as_it_is(efficientnet: Path, cat: Explainer) 
     np.testing.assert_allclose(explain(PHOTO)[0].heatmap, cat(PHOTO)[0].heatmap, atol=1e-6)
     with pytest.raises(UsageError, match="explained already"):
         Explainer(explained, layers="/blocks.10/Add_output_0")
-    with pytest.raises(UsageError, match="lacks the outputs"):
-        Explainer(onnxplain.rewrite(efficientnet, outputs=["cam"]))
+
+
+@pytest.mark.parametrize(
+    ("options", "outputs"),
+    [
+        ({}, ["score", "heatmap"]),
+        ({}, ["score", "cam"]),
+        ({}, ["score", "heatmap", "input_gradient"]),
+        ({"options": {"relu": False}}, ["score", "cam"]),
+        ({"layers": ["/blocks.10/Add_output_0", "/head/relu6/Clip_output_0"]}, ["score", "cam"]),
+        ({"method": "gradient"}, ["score", "heatmap"]),
+        ({"method": "guided-grad-cam"}, ["score", "heatmap"]),
+        ({"method": "full-grad"}, ["score", "heatmap"]),
+    ],
+    ids=str,
+)
+def test_a_lean_file_gives_the_same_heatmaps(efficientnet: Path, options: dict[str, Any], outputs: list[str]) -> None:
+    full = Explainer(onnxplain.rewrite(efficientnet, **options))(PHOTO, "top2")
+    lean = Explainer(onnxplain.rewrite(efficientnet, **options, outputs=outputs))(PHOTO, "top2")
+    for one, other in zip(lean, full, strict=True):
+        np.testing.assert_allclose(one.heatmap, other.heatmap, atol=2e-6)
+        assert (one.layer, one.target, one.is_pixelwise) == (other.layer, other.target, other.is_pixelwise)
+        if "cam" in outputs:
+            np.testing.assert_array_equal(one.cam, other.cam)
+        else:
+            assert one.cam is None
+        assert np.abs(one.heatmap).max() > 0.5
+        assert one.picture().shape == one.image.shape
+
+
+def test_a_file_that_lacks_the_score_or_every_map_is_refused(efficientnet: Path) -> None:
+    for outputs, missing in ((["cam"], "score"), (["heatmap"], "score"), (["score", "activation"], "heatmap")):
+        with pytest.raises(UsageError, match=rf"lacks the outputs \['{missing}'\]"):
+            Explainer(onnxplain.rewrite(efficientnet, outputs=outputs))
+    with pytest.raises(UsageError, match=r"lacks the outputs \['heatmap'\]"):
+        Explainer(onnxplain.rewrite(efficientnet, method="gradient", outputs=["score", "input_gradient"]))
 
 
 def test_an_overflowing_model_is_refused() -> None:
