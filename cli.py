@@ -49,6 +49,7 @@ from .engine.plugins import load_plugin
 from .engine.preprocess import parse_preprocess
 from .engine.report.report import write_report
 from .engine.tables import certificate_report, explanation_table, file_stem, layer_table, row_of
+from .engine.triton import write_triton_model
 from .graph_rewrites.errors import OnnxplainError, UsageError
 from .graph_rewrites.metadata import add_metadata, read_metadata
 from .graph_rewrites.model_file import save
@@ -199,9 +200,15 @@ def list_layers(model: Model = None, score: Score = None, as_json: Json = False)
 @app.command("rewrite")
 def rewrite_model(
     model: Model = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The explained model to write.")] = Path(
-        "explained.onnx"
-    ),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The explained model to write; default: explained.onnx.")
+    ] = None,
+    triton: Annotated[
+        Path | None,
+        typer.Option(
+            help="Triton model repository to add the model to, in place of a file; beside it where -o names one."
+        ),
+    ] = None,
     layer: Layers = None,
     method: Method = "grad-cam",
     option: Options = None,
@@ -228,11 +235,17 @@ def rewrite_model(
         options=pairs(option, "option"),
     )
     add_metadata(explained, preprocessing=recorded, labels=names)
-    save(explained, output)
+    written = []
+    if triton:
+        written.append(write_triton_model(explained, triton, (output or model or embedded.MODEL).stem))
+    if output or not triton:
+        written.append(output or Path("explained.onnx"))
+        save(explained, written[-1])
     record = read_metadata(explained) or {}
-    before, after = (model or embedded.MODEL).stat().st_size, output.stat().st_size
+    before, after = (model or embedded.MODEL).stat().st_size, written[0].stat().st_size
     summary = {
-        "path": str(output),
+        "path": str(written[-1]),
+        "triton": str(written[0]) if triton else None,
         "bytes": after,
         "growth": after / before - 1,
         "seconds": round(time.perf_counter() - start, 3),
@@ -241,7 +254,8 @@ def rewrite_model(
     }
     places = ", ".join(record["layers"]) or record["input"]["name"]
     added = f"{', '.join(record['names'].values())}; {after:,} bytes ({summary['growth']:+.2%})"
-    _print(summary, f"{output}: explains {places} with {method}\nadds {added}", as_json)
+    files = ", ".join(map(str, written))
+    _print(summary, f"{files}: explains {places} with {method}\nadds {added}", as_json)
 
 
 @app.command()

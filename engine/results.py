@@ -64,7 +64,7 @@ class Results:
             )
         logits = self._logits(row)
         index = self._class_index(row, target)
-        in_colour = attribution is not None and self.record["method"] in IN_COLOUR
+        coloured = attribution if self.record["method"] in IN_COLOUR else None
         return Explanation(
             heatmap=preprocess.to_source(heatmap, image.shape[:2]),
             cam=cam,
@@ -79,7 +79,7 @@ class Results:
             method=self.record["method"],
             layer=layer,
             is_pixelwise=is_pixelwise,
-            colours=_in_source(attribution, image, preprocess) if in_colour else None,
+            colours=None if coloured is None else _in_source(coloured, image, preprocess),
             details={name: float(self.arrays[name][row, column]) for name in DETAILS if name in self.arrays},
         )
 

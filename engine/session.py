@@ -50,13 +50,23 @@ class Session:
         missing = [name for name in chosen if name not in self._session.get_providers()]
         if missing:
             raise OnnxplainError(f"{missing[0]} did not start; check its driver and libraries, or use --providers cpu")
-        self.inputs: list[str] = [value.name for value in self._session.get_inputs()]
-        self.outputs: list[str] = [output.name for output in self._session.get_outputs()]
+        self.inputs: list[str] = [value.name for value in self.input_types]
+        self.outputs: list[str] = [value.name for value in self.output_types]
 
     @property
     def providers(self) -> list[str]:
         """The providers in use, preferred first."""
         return list(self._session.get_providers())
+
+    @property
+    def input_types(self) -> list[Any]:
+        """The inputs as ONNX Runtime describes them: `name`, `type`, and `shape` as its own inference completes it."""
+        return list(self._session.get_inputs())
+
+    @property
+    def output_types(self) -> list[Any]:
+        """The outputs, described likewise."""
+        return list(self._session.get_outputs())
 
     def run(self, outputs: Sequence[str] | None, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Returns the named outputs (all for None).
