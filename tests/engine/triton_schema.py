@@ -31,8 +31,8 @@ ModelConfig         backend         17 optional TYPE_STRING
 def _model_config() -> Any:
     file = descriptor_pb2.FileDescriptorProto(name="model_config.proto", package="inference")
     values = file.enum_type.add(name="DataType").value
-    for number, name in enumerate(_TYPES.split()):
-        values.add(name=f"TYPE_{name}", number=number)
+    for value, name in enumerate(_TYPES.split()):
+        values.add(name=f"TYPE_{name}", number=value)
     rows = [line.split() for line in _FIELDS.strip().splitlines()]
     messages = {name: file.message_type.add(name=name) for name in dict.fromkeys(row[0] for row in rows)}
     file.message_type.add(name="ModelDynamicBatching")
