@@ -227,7 +227,7 @@ class Emitter:
         allowzero = None if is_static(like) and 0 not in like.shape else 1
         return self.declare(self.emit("Reshape", tensor, self.shape(like), allowzero=allowzero), like)
 
-    def expand_like(self, tensor: Tensor, like: Tensor) -> Tensor:
+    def expand_like(self, tensor: Operand, like: Tensor) -> Tensor:
         """`tensor` broadcast to the shape of `like`."""
         return self.declare(self.emit("Expand", tensor, self.shape(like)), like)
 
@@ -264,7 +264,14 @@ class Emitter:
         return self.emit("Add", tensor, self.cast_like(self.is_zero(tensor), tensor))
 
     def reduce(self, op_type: str, tensor: Tensor, axes: Sequence[int], keepdims: bool = True) -> Tensor:
-        """ReduceMax, ReduceMean, ...: their axes became an input in opset 18 (ReduceSum's in 13)."""
+        """ReduceMax, ReduceMean, ...: their axes became an input in opset 18 (ReduceSum's in 13).
+
+        From opset 20 on, ONNX Runtime has no ReduceMax and no ReduceMin for CUDA: the first of each axis in turn.
+        """
+        if op_type in ("ReduceMax", "ReduceMin") and self.model.opset >= 20:
+            for axis in axes:
+                tensor, _ = self.emit("TopK", tensor, [1], outputs=2, axis=axis, largest=int(op_type == "ReduceMax"))
+            return tensor if keepdims else self.emit("Squeeze", tensor, list(axes))
         if op_type == "ReduceSum" or self.model.opset >= 18:
             return self.emit(op_type, tensor, list(axes), keepdims=int(keepdims))
         return self.emit(op_type, tensor, axes=list(axes), keepdims=int(keepdims))

@@ -36,8 +36,8 @@ def resized(op: Emitter, maps: Tensor, size: Tensor) -> Tensor:
     lead = op.sizes(maps, [0, 1])
     if len(maps.shape) == 3:  # runtimes resize lines as images of height 1
         image = op.Unsqueeze(maps, [2])
-        return op.Squeeze(_resize(op, image, op.Concat(lead, [1], size, axis=0)), [2])
-    return _resize(op, maps, op.Concat(lead, size, axis=0))
+        return op.Squeeze(_resize(op, image, op.join(lead, [1], size)), [2])
+    return _resize(op, maps, op.join(lead, size))
 
 
 def _resize(op: Emitter, tensor: Tensor, sizes: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class Publisher:
 
     def per_target(self, name: str, rows: Tensor, target: Tensor, shape: Sequence[int | str | None]) -> None:
         """Makes `rows` [N*K, ...] a graph output [N, K, ...]; `shape` states the sizes after the first axis."""
-        sizes = self._op.Concat(self._op.Shape(target), self._op.sizes(rows, range(1, len(rows.shape))), axis=0)
+        sizes = self._op.join(self._op.shape(target), self._op.sizes(rows, range(1, len(rows.shape))))
         self.output(name, self._op.Reshape(rows, sizes), [*target.shape, *shape])
 
     def _claim(self, name: str) -> str:

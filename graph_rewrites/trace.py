@@ -54,7 +54,7 @@ class Trace:
 
     def ones(self) -> Tensor:
         """The gradient of every score with respect to itself."""
-        return self.op.declare(self.op.Expand(np.ones((), np.float32), self.op.Shape(self.scores)), self.scores)
+        return self.op.expand_like(np.ones((), np.float32), self.scores)
 
     def sweep(self, cotangents: dict[str, Tensor], names: Sequence[str], rules: Rules) -> dict[str, Tensor | None]:
         """The vector-Jacobian product of the model's nodes."""

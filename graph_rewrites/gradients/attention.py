@@ -14,6 +14,7 @@ from ..expand import expansion_of
 from ..node import Node
 from ..tensors import Tensor, dtype_of, rank
 from .interpolation import constant
+from .pads import pad
 
 
 @expansion_of("Attention")
@@ -108,7 +109,7 @@ def _given_mask(op: Emitter, mask: Tensor, query: Tensor, key: Tensor) -> tuple[
     outside = constant(op, 0 if is_bool else -np.inf, values)
     if values.shape[-1] is None or values.shape[-1] != key.shape[2]:
         missing = op.Sub(op.size(key, 2), op.size(values, -1))
-        values = op.Pad(values, op.join([0] * (2 * rank(values) - 1), missing), outside)
+        values = pad(op, values, op.join([0] * (2 * rank(values) - 1), missing), outside)
     if is_bool:
         return None, op.LessOrEqual(values, 0.0)
     closed = op.Less(op.Mul(values, 0.5), lowest(values))  # -inf, and not the lowest number, which many masks have

@@ -8,6 +8,7 @@ from ..expand import expansion_of
 from ..node import Node
 from ..tensors import Tensor
 from .convolution import compute, sizes_of
+from .pads import pad
 
 
 @expansion_of("CausalConvWithState")
@@ -21,7 +22,7 @@ def causal_conv_with_state(op: Emitter, node: Node) -> list[Tensor]:
             "fixed one"
         )
     if past is None:
-        whole = op.Pad(x, op.join([0, 0], compute(op, "Sub", sizes_of(op, weight, [2]), 1), [0, 0, 0]))
+        whole = pad(op, x, op.join([0, 0], compute(op, "Sub", sizes_of(op, weight, [2]), 1), [0, 0, 0]))
     else:
         whole = op.Concat(past, x, axis=2)
     y = op.declare(op.Conv(whole, weight, bias, group=channels), x)

@@ -17,6 +17,7 @@ import numpy as np
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, rank, value_of
+from .pads import pad
 from .shared_weights import own_weight
 
 Vector: TypeAlias = Any  # one integer per spatial axis: a numpy array where known, else an int64 tensor
@@ -111,7 +112,7 @@ def spread(op: Emitter, narrow: Tensor, weight: Tensor, like: Tensor, windows: W
     full = op.ConvTranspose(narrow, weight, **attributes)
     tail = [0, 0, *(stride - 1 for stride in windows.strides)]  # what no window reaches is shorter than a stride
     if any(tail) and not (windows.is_static and all(windows.end >= 0)):
-        full = op.Pad(full, [0] * len(tail) + tail)
+        full = pad(op, full, [0] * len(tail) + tail)
     ends = compute(op, "Add", windows.begin, sizes_of(op, like, spatial(weight)))
     return op.Slice(full, windows.begin, ends, spatial(weight))
 
@@ -121,7 +122,7 @@ def slide(op: Emitter, wide: Tensor, weight: Tensor, windows: Windows, group: in
     attributes = {"strides": windows.strides, "dilations": windows.dilations, "group": group}
     if windows.is_static and all(windows.begin >= 0) and all(windows.end >= 0):
         return op.Conv(wide, weight, **attributes, pads=[*windows.begin.tolist(), *windows.end.tolist()])
-    return op.Conv(op.Pad(wide, op.join([0, 0], windows.begin, [0, 0], windows.end)), weight, **attributes)
+    return op.Conv(pad(op, wide, op.join([0, 0], windows.begin, [0, 0], windows.end)), weight, **attributes)
 
 
 def weight_gradient(

@@ -9,6 +9,7 @@ from ..emit import Emitter
 from ..expand import expansion_of
 from ..tensors import Tensor, rank
 from .interpolation import Taps, clamp, constant, inside, interpolate, product, taps_along
+from .pads import pad
 
 
 @expansion_of("GridSample")
@@ -75,6 +76,6 @@ def affine_grid(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     identity = constant(op, np.eye(axes, axes + 1)[None], theta)
     one = op.Concat(op.tensor([1]), op.Slice(size, [1], [2**62], [0]), axis=0)
     grid = op.Reshape(op.AffineGrid(identity, one, align_corners=node.attrs["align_corners"]), [-1, axes])
-    points = op.Pad(grid, [0, 0, 0, 1], constant(op, 1, theta))
+    points = pad(op, grid, [0, 0, 0, 1], constant(op, 1, theta))
     flat = op.Transpose(op.Reshape(grad, [0, -1, axes]), perm=[0, 2, 1])
     return [op.declare(op.MatMul(flat, points), theta), None]

@@ -15,6 +15,7 @@ import onnx
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, dtype_of, is_static, rank, value_of
+from .pads import pad
 
 
 def scatter_by_positions(op: Emitter, node: Node, grad: Tensor, **attributes: Any) -> Tensor:
@@ -86,14 +87,14 @@ def _spread(op: Emitter, grad: Tensor, spans: dict[int, range], x: Tensor) -> Te
             grad = _dilate(op, grad, axis, width)
         # The zeros after the last element may reach over the border: a negative pad cuts them.
         before[axis], after[axis] = span[0], x.shape[axis] - span[0] - width * len(span)
-    return op.Pad(grad, before + after) if any(before + after) else grad
+    return pad(op, grad, before + after) if any(before + after) else grad
 
 
 def _dilate(op: Emitter, tensor: Tensor, axis: int, width: int) -> Tensor:
     """`tensor` with width - 1 zeros after each element of an axis."""
     after = [0] * (rank(tensor) + 1)
     after[axis + 1] = width - 1
-    spread = op.Pad(op.Unsqueeze(tensor, [axis + 1]), [0] * len(after) + after)
+    spread = pad(op, op.Unsqueeze(tensor, [axis + 1]), [0] * len(after) + after)
     sizes = [[-1] if i == axis else op.size(tensor, i) for i in range(rank(tensor))]
     return op.Reshape(spread, op.join(*sizes))
 

@@ -8,6 +8,7 @@ from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor, rank, value_of
 from .matrices import along_axis, identity_matrix
+from .pads import pad as pad_with
 
 
 @gradient_of("Pad")
@@ -23,7 +24,7 @@ def pad(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     if all(pads is not None and (pads >= 0).all() for pads in known):
         dx = inside
     else:  # negative pads cut x; what was cut gets no gradient
-        dx = op.Pad(inside, op.Concat(op.Max(op.Neg(begin), 0), op.Max(op.Neg(end), 0), axis=0))
+        dx = pad_with(op, inside, op.Concat(op.Max(op.Neg(begin), 0), op.Max(op.Neg(end), 0), axis=0))
     if value is not None:
         rest[1] = lambda: op.reshape_like(op.Sub(_total(op, grad), _total(op, inside)), value)
     return [op.declare(dx, x), *rest]

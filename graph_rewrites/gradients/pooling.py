@@ -13,6 +13,7 @@ from ..emit import Emitter
 from ..tensors import Tensor, dtype_of, is_static
 from .convolution import Windows, sizes_of, slide, spatial, spread, windows_of
 from .indexing import added_up, element_count
+from .pads import pad
 
 
 @gradient_of("MaxPool")
@@ -115,7 +116,7 @@ def averaged(op: Emitter, node: Node, box: Tensor, windows: Windows) -> Tensor:
     counted = op.Expand(np.ones((), box.dtype), size)
     if padded and node.attrs.get("pads"):
         counts = [0, 0, *node.attrs["pads"][: len(axes)], 0, 0, *node.attrs["pads"][len(axes) :]]
-        counted = op.Pad(counted, counts, np.ones((), box.dtype))
+        counted = pad(op, counted, counts, op.constant(np.ones((), box.dtype)))
         end = op.tensor(windows.end)
         left = op.Sub(end, np.array(node.attrs["pads"][len(axes) :]))
         windows = Windows(windows.strides, windows.dilations, np.zeros(len(axes), np.int64), left)

@@ -11,6 +11,7 @@ from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..expand import expansion_of
 from ..tensors import Tensor, rank, value_of
+from .pads import pad
 
 
 @gradient_of("DFT")
@@ -73,7 +74,7 @@ class Axis:
     def fitted(self, op: Emitter, tensor: Tensor, size: Tensor) -> Tensor:
         """The tensor cut at the end of the axis, or filled up there with zeros, to a size."""
         missing = op.Mul(self.unit, op.Sub(size, self.size(op, tensor)))
-        return op.Pad(tensor, op.join([0] * rank(tensor), missing))
+        return pad(op, tensor, op.join([0] * rank(tensor), missing))
 
 
 def transform(op: Emitter, signal: Tensor, length: Tensor, axis: Axis, **attributes: int) -> Tensor:

@@ -61,5 +61,5 @@ def _first_component(op: Emitter, gram: Tensor) -> Tensor:
         gram = op.Div(gram, op.divisor(op.reduce("ReduceMax", op.Abs(gram), [1, 2])))
         gram = op.MatMul(gram, gram)
     longest = op.ArgMax(op.reduce("ReduceSum", op.Mul(gram, gram), [1]), axis=2, keepdims=1)  # [rows, 1, 1]
-    column = op.Expand(longest, op.Concat(op.sizes(gram, [0, 1]), [1], axis=0))
+    column = op.Expand(longest, op.join(op.sizes(gram, [0, 1]), [1]))
     return op.GatherElements(gram, column, axis=2)

@@ -19,13 +19,14 @@ OLDEST, NEWEST = 17, onnx.defs.onnx_opset_version()
 
 
 @cache
-def _kernels() -> dict[str, list[tuple[int, int, set[str]]]]:
+def kernels() -> dict[str, list[tuple[int, int, set[str]]]]:
+    """The rows of the table by operator: from and to which version, and for which types (none: for all)."""
     lines = (Path(__file__).parent / "cuda_kernels.tsv").read_text().splitlines()[1:]
-    kernels = defaultdict(list)
+    found = defaultdict(list)
     for row in csv.DictReader(lines, delimiter="\t"):
         start = int(row["from"])
-        kernels[row["op"]].append((start, int(row["to"] or start), {t for t in row["types"].split(",") if t}))
-    return kernels
+        found[row["op"]].append((start, int(row["to"] or start), {t for t in row["types"].split(",") if t}))
+    return found
 
 
 def has_kernel(op_type: str, element: str, opset: int) -> bool:
@@ -33,7 +34,7 @@ def has_kernel(op_type: str, element: str, opset: int) -> bool:
     specification = schema(op_type, opset)
     since = specification.since_version if specification else 0
     return any(
-        start <= since <= end and (not types or element in types) for start, end, types in _kernels().get(op_type, [])
+        start <= since <= end and (not types or element in types) for start, end, types in kernels().get(op_type, [])
     )
 
 

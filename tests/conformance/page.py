@@ -48,8 +48,8 @@ In the tables,
   their own beside them.)
 - **node tests**: ONNX's own that pass, of those that are differentiable.
 - **CUDA**: the opsets, from 17 on, at which ONNX Runtime's CUDA provider has a kernel for everything that the gradient
-  emits for floats and booleans (shapes are computed on the CPU anyway), or else what has none. It lags behind: many
-  operators have no kernel in the version of opset 19 to 24. A dash: no gradient was emitted.
+  emits but for what it computes of shapes (which ONNX Runtime places on the CPU itself), or else what has none. It lags
+  behind: many operators have no kernel in the version of opset 19 to 24. A dash: no gradient was emitted.
 
 ## What is refused
 
@@ -106,7 +106,7 @@ def _takes_floats_to_floats(schema: onnx.defs.OpSchema) -> bool:
 
 
 def _operators(keys: Sequence[str], found: Sequence[Verdict]) -> str:
-    cases = _cases()
+    tried = cases()
     passed: dict[str, list[Verdict]] = defaultdict(list)
     total: Counter[str] = Counter()
     for verdict in found:
@@ -117,14 +117,14 @@ def _operators(keys: Sequence[str], found: Sequence[Verdict]) -> str:
     rows = []
     for key in keys:
         emitted = {kind for verdict in passed[key] for kind in verdict.emitted} or {
-            kind for model in cases[key] for kind in emitted_by(model())
+            kind for model in tried[key] for kind in emitted_by(model())
         }
         rows.append(
             (
                 f"`{key}`",
                 ", ".join(str(schema.since_version) for schema in _schemas().get(key, ())) or "-",
                 _coverage(key),
-                str(len(cases[key]) or "-"),
+                str(len(tried[key]) or "-"),
                 f"{len(passed[key])} of {total[key]}" if total[key] else "-",
                 cuda_coverage(emitted, _first_opset(key)) if emitted else "-",
             )
@@ -153,14 +153,15 @@ def _coverage(key: str) -> str:
     return f"refused: {reasons.get(key, 'no rule')}"
 
 
-def _cases() -> dict[str, list[Callable[[], onnx.ModelProto]]]:
+@cache
+def cases() -> dict[str, list[Callable[[], onnx.ModelProto]]]:
     """The cases of each operator, as functions that make the model with its gradient."""
-    cases = defaultdict(list)
+    found = defaultdict(list)
     for c in CASES:
-        cases[_key(c)].append(partial(_with_gradient, c, f"y{c.of}"))
+        found[_key(c)].append(partial(_with_gradient, c, f"y{c.of}"))
     for c in CONTRIB_CASES:
-        cases[_key(c)].append(partial(_with_gradient, c, "y"))
-    return cases
+        found[_key(c)].append(partial(_with_gradient, c, "y"))
+    return found
 
 
 def _with_gradient(case: Any, output: str) -> onnx.ModelProto:

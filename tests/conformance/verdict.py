@@ -34,6 +34,7 @@ from .differences import (
 from .node_tests import NodeTest
 
 FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE}
+INTEGERS = {TensorProto.BOOL, TensorProto.INT32, TensorProto.INT64}
 NOT_DIFFERENTIABLE, PASS, REFUSED, FAIL = "not differentiable", "pass", "refused", "fail"
 
 
@@ -179,21 +180,25 @@ def _in_runtime(
 
 
 def emitted_by(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
-    """The operators of the appended nodes that work on floats or booleans, each with the type of its data.
+    """The operators of the appended nodes, each with the type of its data: "float", "bool" or the integers'.
 
-    Integers are left out: ONNX Runtime itself computes shapes on the CPU.
+    Integers that come of shapes alone are left out: ONNX Runtime itself computes those on the CPU.
     """
     inferred = infer_shapes(model).graph
     types = {v.name: v.type.tensor_type.elem_type for v in (*inferred.value_info, *inferred.input, *inferred.output)}
     types |= {tensor.name: tensor.data_type for tensor in inferred.initializer}
+    moving = {value.name for value in inferred.input}  # what depends on the data of an input
     for node in inferred.node:
+        moves = node.op_type not in ("Shape", "Size") and not moving.isdisjoint(node.input)
+        if moves:
+            moving.update(node.output)
         if node.name.startswith("onnxplain/"):
             data = node.input[1:] if node.op_type == "Where" else node.input
             used = [types.get(name, 0) for name in data]
             if FLOATS & {*used, *(types.get(name, 0) for name in node.output)}:
                 yield node.op_type, "float"
-            elif TensorProto.BOOL in used:
-                yield node.op_type, "bool"
+            elif moves and used[0] in INTEGERS:
+                yield node.op_type, TensorProto.DataType.Name(used[0]).lower()
 
 
 def _session(model: onnx.ModelProto) -> ort.InferenceSession:

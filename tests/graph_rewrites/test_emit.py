@@ -18,9 +18,9 @@ from .networks import Net, Shape, f32, run
 Sizes = tuple[int | str, ...]
 
 
-def emitter(shape: Shape = ("N", 3), dtype: int = TensorProto.FLOAT) -> tuple[Emitter, Tensor]:
+def emitter(shape: Shape = ("N", 3), dtype: int = TensorProto.FLOAT, opset: int = 17) -> tuple[Emitter, Tensor]:
     """An emitter on the model y = -x, and its x."""
-    net = Net()
+    net = Net(opset=opset)
     net.output(net.add("Neg", net.input("x", shape, dtype), out="y"), shape, dtype)
     op = Emitter(read(net.model()))
     return op, op.model.graph.inputs[0]
@@ -182,6 +182,19 @@ def test_sum_to_of_equal_static_shapes_emits_nothing() -> None:
     op, x = emitter((2, 3))
     assert op.sum_to(x, x) is x
     assert len(op.nodes) == 1
+
+
+@pytest.mark.parametrize("opset", [17, 20])  # ReduceMax and ReduceMin, or what CUDA has in their place
+@pytest.mark.parametrize("axes", [(1,), (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("keepdims", [True, False])
+def test_extremes_over_axes(opset: int, axes: tuple[int, ...], keepdims: bool) -> None:
+    op, x = emitter(("N", 3, "W"), opset=opset)
+    values = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    results = [op.reduce(name, x, axes, keepdims=keepdims) for name in ("ReduceMax", "ReduceMin")]
+    op.model.graph.outputs.extend(results)
+    _, largest, smallest = run(write(op.model), {"x": values}).values()
+    np.testing.assert_array_equal(largest, values.max(axis=axes, keepdims=keepdims))
+    np.testing.assert_array_equal(smallest, values.min(axis=axes, keepdims=keepdims))
 
 
 def test_value_of_sees_initializers_constants_and_their_identities() -> None:
