@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from .backward import reach, tensors_between
+from .backward import tensors_between
 from .emit import Emitter
 from .model_file import Model
-from .node import replace_input, used_tensors
+from .node import needed_nodes, replace_input, used_tensors
 from .tensors import Tensor
 
 # The symbol of the size N*K in the file.
@@ -23,7 +23,7 @@ ROWS = "batch*targets"
 
 @dataclass(frozen=True)
 class Repeat:
-    """Where samples are repeated: before node `position`, on these tensors (one, or the graph inputs).
+    """Where samples are repeated: before node `position`, on these tensors.
 
     `batch` is the symbol of the batch size there.
     """
@@ -67,9 +67,10 @@ class Rows:
 
 
 def find_repeat(model: Model, layers: Sequence[str], score: str) -> Repeat | None:
-    """The latest place, at or before the layers, that every path from the inputs to the score passes through.
+    """The latest place, at or before the layers, where all that is still used has the samples as its first axis.
 
-    Such a place is one tensor on which everything after it depends alone, so shapes computed there stay consistent; the
+    That is one tensor in a plain network; beside it a skip connection, or inputs that join later, such as a question.
+    What is computed of shapes has no such axis: a place where it is in use would leave it counting too few samples. The
     inputs themselves are the place of last resort. Returns None where the batch size is fixed, or where an output after
     the place does not have the batch as its first axis: then K is 1.
     """
@@ -80,20 +81,28 @@ def find_repeat(model: Model, layers: Sequence[str], score: str) -> Repeat | Non
     if not isinstance(batch, str):
         return None
     place = Repeat(0, inputs, batch)
-    live = {tensor.name for tensor in inputs}
+    live = {tensor.name: tensor for tensor in inputs}
+    beyond_inputs = bool(layers) and live.keys().isdisjoint(layers)
+    if beyond_inputs:
+        _put_trunk_first(model, layers)
     last_use = {t.name: i for i, n in enumerate(model.graph.nodes) if _is_on(n, path) for t in used_tensors(n)}
-    beyond_inputs = bool(layers) and not live & set(layers)
     for index, node in enumerate(model.graph.nodes if beyond_inputs else []):
-        live |= {tensor.name for tensor in node.outputs} & path
-        live = {name for name in live if last_use.get(name, -1) > index}
-        for tensor in node.outputs:
-            if live == {tensor.name} and tensor.shape and tensor.shape[0] == batch:
-                place = Repeat(index + 1, [tensor], batch)
+        live |= {tensor.name: tensor for tensor in node.outputs if tensor.name in path}
+        live = {name: tensor for name, tensor in live.items() if last_use.get(name, -1) > index}
+        if all(tensor.shape and tensor.shape[0] == batch for tensor in live.values()):
+            place = Repeat(index + 1, list(live.values()), batch)
         if any(tensor.name in layers for tensor in node.outputs):
             break
-    after = _descendants(model, place.tensors, path)
+    after = _outputs(_repeated_nodes(model, place, path))
     outputs = [tensor for tensor in model.graph.outputs if tensor.name in after]
     return place if all(tensor.shape and tensor.shape[0] == batch for tensor in outputs) else None
+
+
+def _put_trunk_first(model: Model, layers: Sequence[str]) -> None:
+    """Sorts what the earliest layer depends on before all else, so that a question is read after the place."""
+    trunk = min((needed_nodes(model.graph.nodes, [layer]) for layer in layers), key=len)
+    inside = {id(node) for node in trunk}
+    model.graph.nodes[:] = [*trunk, *(node for node in model.graph.nodes if id(node) not in inside)]
 
 
 def apply_repeat(op: Emitter, repeat: Repeat, score: str, target: Tensor) -> dict[str, Tensor]:
@@ -109,18 +118,18 @@ def apply_repeat(op: Emitter, repeat: Repeat, score: str, target: Tensor) -> dic
         The repeated tensors, by the name of the tensor they repeat.
     """
     path = _data_path(op.model, score)
-    after = _descendants(op.model, repeat.tensors, path)
+    nodes = _repeated_nodes(op.model, repeat, path)
+    after = _outputs(nodes)
     repeated: dict[str, Tensor] = {}
     with op.inserting_at(repeat.position), op.scope("repeat"):
         targets = op.size(target, 1)
+        # Counted from the samples, not from `target`: too few rows there must not drop any sample.
+        count = op.Squeeze(op.Mul(op.size(repeat.tensors[0], 0), targets))
+        sample = op.Div(op.Range(np.array(0), count, np.array(1)), targets)
         for tensor in repeat.tensors:
-            # Counted from the samples, not from `target`: too few rows there must not drop any sample.
-            count = op.Squeeze(op.Mul(op.size(tensor, 0), targets))
-            rows = op.Range(np.array(0), count, np.array(1))
-            consumers = _consumers(op.model, tensor, path)
-            repeated[tensor.name] = result = op.Gather(tensor, op.Div(rows, targets), axis=0)
+            repeated[tensor.name] = result = op.Gather(tensor, sample, axis=0)
             result.shape = [ROWS, *tensor.shape[1:]]
-            for node in consumers:
+            for node in nodes:
                 replace_input(node, tensor, result)
     unchanged = {size for tensor in op.model.inputs for size in tensor.shape or ()} - {repeat.batch}
     for tensor in op.model.graph.tensors().values():
@@ -154,16 +163,19 @@ def _data_path(model: Model, score: str) -> set[str]:
     return tensors_between(model.graph.nodes, [tensor.name for tensor in model.inputs], [score], floats_only=False)
 
 
-def _descendants(model: Model, tensors: Sequence[Tensor], path: set[str]) -> set[str]:
-    """Names of the tensors that will hold repeated rows: on the path after `tensors`, and whatever hangs on those."""
-    starts = {tensor.name for tensor in tensors}
-    direct = {t.name for tensor in tensors for node in _consumers(model, tensor, path) for t in node.outputs}
-    return reach(model.graph.nodes, direct) - starts
+def _repeated_nodes(model: Model, repeat: Repeat, path: set[str]) -> list[gs.Node]:
+    """The nodes that will compute repeated rows: on the path after the place, and whatever hangs on those."""
+    starts, found, reached = {tensor.name for tensor in repeat.tensors}, [], set[str]()
+    for node in model.graph.nodes[repeat.position :]:
+        read = {tensor.name for tensor in used_tensors(node)}
+        if read & reached or (read & starts and _is_on(node, path)):
+            found.append(node)
+            reached.update(tensor.name for tensor in node.outputs if tensor.name)
+    return found
 
 
-def _consumers(model: Model, tensor: Tensor, path: set[str]) -> list[gs.Node]:
-    """The nodes on the path that read the tensor, themselves or in a subgraph."""
-    return [node for node in model.graph.nodes if _is_on(node, path) and any(t is tensor for t in used_tensors(node))]
+def _outputs(nodes: Sequence[gs.Node]) -> set[str]:
+    return {tensor.name for node in nodes for tensor in node.outputs}
 
 
 def _is_on(node: gs.Node, path: set[str]) -> bool:

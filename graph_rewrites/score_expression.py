@@ -5,6 +5,7 @@
     segmentation[:, :, 10, 20]              the class scores of one pixel of [N, classes, H, W]
     masked(segmentation)                    their mean over a mask, which becomes the model's input `mask` [N, H, W]
     predicted(segmentation)                 their mean over the pixels where the class is the predicted one
+    sequence(logits)                        log-probabilities of words, the model's input `words`, see below
     similarity(embedding)                   the cosine with the model's input `reference` [N, D]
     sum("some/output:0")                    everything, summed; names that are no identifiers stand in quotes
 
@@ -108,6 +109,26 @@ def predicted(op: Emitter, tensor: Tensor) -> Tensor:
     """The mean of each class's map in [N, classes, ...] over the pixels where no class is larger; 0 without any."""
     largest = op.reduce("ReduceMax", tensor, [1])
     return _mean_over(op, tensor, op.cast_like(op.GreaterOrEqual(tensor, largest), tensor))
+
+
+@score_function
+def sequence(op: Emitter, tensor: Tensor) -> Tensor:
+    """The log-probabilities of a sequence and of its words, under [N, T, vocabulary]: [N, 1 + T].
+
+    The new input `words`, int64 [N, T], holds the word to be scored at each step; -1 scores none, behind the end of
+    shorter sequences. Class 0 is the whole sequence, the sum over its words; class t is the t-th word.
+    """
+    if len(tensor.shape) != 3:
+        raise OnnxplainError(
+            f"output {tensor.name!r} has shape {tensor.shape}, not [N, T, vocabulary]; choose the output that "
+            "scores the words at each step"
+        )
+    words = op.input("words", np.dtype(np.int64), list(tensor.shape[:2]))
+    chosen = op.Unsqueeze(op.Max(words, 0), [2])
+    steps = op.Squeeze(op.GatherElements(op.LogSoftmax(tensor, axis=2), chosen, axis=2), [2])
+    given = op.cast_like(op.GreaterOrEqual(words, 0), tensor)
+    steps = op.Mul(steps, given)
+    return op.Concat(op.ReduceSum(steps, [1], keepdims=1), steps, axis=1)
 
 
 @score_function

@@ -67,8 +67,8 @@ def test_in_a_plain_network_the_place_is_the_layer_and_the_trunk_stays_as_it_was
     assert repeated_tensors(explained) == ["relu2"]
 
 
-def test_for_a_layer_inside_a_residual_branch_the_place_is_before_the_block() -> None:
-    assert repeated_tensors(rewrite(residual_cnn(), layers="branch_relu")) == ["stem"]
+def test_for_a_layer_inside_a_residual_branch_the_skip_connection_is_repeated_beside_it() -> None:
+    assert repeated_tensors(rewrite(residual_cnn(), layers="branch_relu")) == ["stem", "branch_relu"]
     assert repeated_tensors(rewrite(residual_cnn())) == ["block"]
 
 
@@ -88,14 +88,14 @@ def test_with_two_layers_the_place_is_at_or_before_the_first() -> None:
             np.testing.assert_allclose(both[f"{name}@{layer}"], alone[name], rtol=1e-4, atol=1e-6)
 
 
-def test_where_a_skip_starts_at_the_input_the_input_is_repeated() -> None:
+def test_where_a_skip_starts_at_the_input_the_input_is_repeated_beside_the_layer() -> None:
     net = Net()
     x = net.input("image", ["N", 3, 8, 8])
     a = net.add("Relu", net.conv(x, 3, 3), out="a")
     total = net.add("Add", a, x, out="total")
     net.output(net.head(total, 3, 4), ["N", 4])
     model = net.model()
-    assert repeated_tensors(rewrite(model, layers="a")) == ["image"]
+    assert repeated_tensors(rewrite(model, layers="a")) == ["image", "a"]
     assert_k_classes_equal_k_runs(model, images(model), np.array([[0, 1], [2, 3]]), layers="a")
 
 
