@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console, RenderableType
-from rich.progress import MofNCompleteColumn, Progress
 
 from . import __version__
 from .cli_options import (
@@ -32,19 +28,30 @@ from .cli_options import (
     RunOptions,
     Score,
     Targets,
+    method_names,
+    model_and_photo,
+    model_and_photos,
     with_options,
+)
+from .cli_output import (
+    make_folder,
+    note_assumption,
+    notes,
+    progress_over,
+    report_all,
+    report_error,
+    save_comparison,
+    show,
+    steps,
 )
 from .engine import embedded
 from .engine.arguments import pairs
 from .engine.certificate import SIDE, certify
 from .engine.compare import Comparison
 from .engine.compare import compare as compare_methods
-from .engine.contact_sheet import contact_sheet
 from .engine.explainer import Explainer
-from .engine.images import find_images, write_image
 from .engine.labels import read_labels
 from .engine.many_runs.occlusion import PAPER_SIZES
-from .engine.many_runs.registry import MANY_RUNS
 from .engine.plugins import load_plugin
 from .engine.preprocess import parse_preprocess
 from .engine.report.report import write_report
@@ -61,7 +68,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-screen, notes = Console(), Console(stderr=True)
 PAPER_METHODS = ("grad-cam", "guided-backprop", "guided-grad-cam", "deconvnet", "c-mwp", "occlusion")
 
 
@@ -79,22 +85,22 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Explain predictions: one overlay picture per image and class."""
-    source, paths = _model_and_photos(model, images)
-    explainer = Explainer(source, method=method, options=pairs(option, "option"), progress=_steps, **chosen.arguments())
+    source, paths = model_and_photos(model, images)
+    explainer = Explainer(source, method=method, options=pairs(option, "option"), progress=steps, **chosen.arguments())
     inputs = chosen.inputs
-    _note_assumption(explainer)
-    _make_folder(output)
+    note_assumption(explainer)
+    make_folder(output)
 
     failures: list[OnnxplainError] = []
     rows, taken = [], set[str]()
-    for explanation in explainer.explain_each(_progress(paths, explainer), target, failures.append, inputs):
+    for explanation in explainer.explain_each(progress_over(paths, explainer), target, failures.append, inputs):
         stem = file_stem(explanation, taken, len(explainer.record["layers"]) > 1)
         explanation.save(output / f"{stem}.png")
         if npy:
             explanation.save(output / f"{stem}.npy")
         rows.append(row_of(explanation, output / f"{stem}.png"))
-    _print(rows, explanation_table(rows, explainer), as_json)
-    _report_all(failures)
+    show(rows, explanation_table(rows, explainer), as_json)
+    report_all(failures)
 
 
 @app.command()
@@ -109,19 +115,19 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Draw methods x layers, or methods x classes, of one image in one picture."""
-    names = _method_names(method, PAPER_METHODS)
+    names = method_names(method, PAPER_METHODS)
     failures: list[OnnxplainError] = []
     comparison = compare_methods(
-        *_model_and_photo(model, image),
+        *model_and_photo(model, image),
         methods=names,
         target=target,
         inputs=chosen.inputs,
         on_error=failures.append if len(names) > 1 else None,
-        progress=_steps,
+        progress=steps,
         **chosen.arguments(),
     )
-    _save_comparison(comparison, output, as_json)
-    _report_all(failures)
+    save_comparison(comparison, output, as_json)
+    report_all(failures)
 
 
 @app.command()
@@ -139,15 +145,15 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write a page to look at: every image with its predictions and maps, in one HTML file."""
-    source, paths = _model_and_photos(model, images)
+    source, paths = model_and_photos(model, images)
     written = write_report(
         source,
         paths,
         output,
-        methods=_method_names(method, ("grad-cam",)),
+        methods=method_names(method, ("grad-cam",)),
         target=target,
         inputs=chosen.inputs,
-        progress=_steps,
+        progress=steps,
         **chosen.arguments(),
     )
     for note in written.notes:
@@ -155,8 +161,8 @@ def report(
     size = output.stat().st_size
     failures = [str(failure) for failure in written.failures]
     summary = {"path": str(output), "bytes": size, "images": written.images, "failures": failures}
-    _print(summary, f"{output}: {len(written.images)} of {len(paths)} images, {size / 1e6:.1f} MB", as_json)
-    _report_all(written.failures)
+    show(summary, f"{output}: {len(written.images)} of {len(paths)} images, {size / 1e6:.1f} MB", as_json)
+    report_all(written.failures)
 
 
 @app.command()
@@ -177,24 +183,24 @@ def occlude(
     """Draw how much the score drops where a patch covers the image, for patches of several sizes."""
     rows = {
         f"{side} pixels": compare_methods(
-            *_model_and_photo(model, image),
+            *model_and_photo(model, image),
             methods=["occlusion"],
             target=target,
             inputs=chosen.inputs,
             options={"size": side, "stride": stride, "fill": fill},
-            progress=_steps,
+            progress=steps,
             **chosen.arguments(),
         )
         for side in dict.fromkeys(size or PAPER_SIZES)
     }
-    _save_comparison(Comparison.stacked(rows), output, as_json)
+    save_comparison(Comparison.stacked(rows), output, as_json)
 
 
 @app.command("layers")
 def list_layers(model: Model = None, score: Score = None, as_json: Json = False) -> None:
     """List the layers that can be explained."""
     found = layers(model or embedded.MODEL, score=score)
-    _print([asdict(layer) for layer in found], layer_table(found), as_json)
+    show([asdict(layer) for layer in found], layer_table(found), as_json)
 
 
 @app.command("rewrite")
@@ -255,7 +261,7 @@ def rewrite_model(
     places = ", ".join(record["layers"]) or record["input"]["name"]
     added = f"{', '.join(record['names'].values())}; {after:,} bytes ({summary['growth']:+.2%})"
     files = ", ".join(map(str, written))
-    _print(summary, f"{files}: explains {places} with {method}\nadds {added}", as_json)
+    show(summary, f"{files}: explains {places} with {method}\nadds {added}", as_json)
 
 
 @app.command()
@@ -269,78 +275,9 @@ def check(
 ) -> None:
     """Certify the explanation of a model: operators covered, outputs preserved, gradients equal to differences."""
     certificate = certify(model or embedded.MODEL, layers=layer, score=score, providers=providers, side=side)
-    _print({**asdict(certificate), "passed": certificate.passed}, certificate_report(certificate), as_json)
+    show({**asdict(certificate), "passed": certificate.passed}, certificate_report(certificate), as_json)
     if not certificate.passed:
         raise typer.Exit(1)
-
-
-def _model_and_photo(model: Path | None, image: Path | None) -> tuple[Path, Path]:
-    if model is not None and image is None:
-        raise UsageError("no image given; add one after the model")
-    return model or embedded.MODEL, image or embedded.PHOTO
-
-
-def _model_and_photos(model: Path | None, images: list[str] | None) -> tuple[Path, list[Path]]:
-    if model is not None and not images:
-        raise UsageError("no images given; add images, folders or globs after the model")
-    return model or embedded.MODEL, find_images(images) if images else [embedded.PHOTO]
-
-
-def _method_names(texts: Sequence[str] | None, default: Sequence[str]) -> list[str]:
-    return [name.strip() for text in texts or default for name in text.split(",")]
-
-
-def _progress(paths: Sequence[Path], explainer: Explainer) -> Iterable[Path]:
-    """The paths, with a progress bar where there are many and no bar shows the runs of each."""
-    return paths if explainer.method in MANY_RUNS else _steps(paths, len(paths))
-
-
-def _steps(steps: Iterable[Any], total: int) -> Iterator[Any]:
-    """The steps, with a progress bar on the terminal where there are many."""
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=notes, transient=True, disable=total < 2) as progress:
-        yield from progress.track(steps, total=total, description="explaining")
-
-
-def _note_assumption(explainer: Explainer) -> None:
-    if explainer.preprocess_is_assumed:
-        notes.print(f"note: the model records no preprocessing; assuming {explainer.preprocess}, see --preprocess")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OnnxplainError(
-            f"{folder}: the output folder cannot be made ({error.strerror}); choose another"
-        ) from error
-
-
-def _save_comparison(comparison: Comparison, output: Path, as_json: bool) -> None:
-    write_image(output, contact_sheet(comparison))
-    cells = comparison.cells.items()
-    rows = [{"row": row, "column": column, **row_of(one, output)} for (row, column), one in cells]
-    _print(rows, f"{output}: {len(comparison.rows)} x {len(comparison.columns)} explanations", as_json)
-
-
-def _print(data: Any, shown: RenderableType, as_json: bool) -> None:
-    """Prints the result, for programs or for people."""
-    if as_json:
-        print(json.dumps(data, ensure_ascii=False, indent=2))
-    else:
-        screen.print(shown)
-
-
-def _report_all(failures: Sequence[OnnxplainError]) -> None:
-    """Names what failed, and then exits with 1."""
-    for failure in failures:
-        _report(failure)
-    if failures:
-        raise typer.Exit(1)
-
-
-def _report(error: OnnxplainError) -> None:
-    print(f"error: {error}", file=sys.stderr)
 
 
 def _print_version(wanted: bool) -> None:
@@ -369,5 +306,5 @@ def main() -> None:
     try:
         app()
     except OnnxplainError as error:
-        _report(error)
+        report_error(error)
         sys.exit(2 if isinstance(error, UsageError) else 1)

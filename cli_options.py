@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from .engine import embedded
 from .engine.arguments import read_inputs
+from .engine.images import find_images
 from .engine.labels import read_labels
 from .engine.many_runs.registry import MANY_RUNS
+from .graph_rewrites.errors import UsageError
 from .graph_rewrites.methods.registry import METHODS
 
 Model = Annotated[Path | None, typer.Argument(help="An ONNX file; default: the embedded EfficientNet-Lite0.")]
@@ -109,3 +112,30 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     flat.__annotations__ = hints
     return flat
+
+
+def model_and_photo(model: Path | None, image: Path | None) -> tuple[Path, Path]:
+    """The model and the image given, or the embedded ones.
+
+    Raises:
+        UsageError: a model without an image.
+    """
+    if model is not None and image is None:
+        raise UsageError("no image given; add one after the model")
+    return model or embedded.MODEL, image or embedded.PHOTO
+
+
+def model_and_photos(model: Path | None, images: list[str] | None) -> tuple[Path, list[Path]]:
+    """The model and the image files that `images` names, or the embedded ones.
+
+    Raises:
+        UsageError: a model without images, or a name that stands for no image.
+    """
+    if model is not None and not images:
+        raise UsageError("no images given; add images, folders or globs after the model")
+    return model or embedded.MODEL, find_images(images) if images else [embedded.PHOTO]
+
+
+def method_names(texts: Sequence[str] | None, default: Sequence[str]) -> list[str]:
+    """Methods by name, given by comma or one by one."""
+    return [name.strip() for text in texts or default for name in text.split(",")]
