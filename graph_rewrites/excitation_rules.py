@@ -8,30 +8,40 @@ is shared out among those that excite it, in proportion to what they contribute:
 So relevance is conserved from layer to layer: over convolution, linear layers, average pooling and addition by this
 rule, with max(x, 0) for the activations x, which the paper takes to be non-negative, and without biases, which are no
 neurons; over maximum pooling it goes to the winner, and what only moves values, or maps them one by one, passes it on.
+
+Recurrent cells are so many layers in time (Bargal et al. 2018, "Excitation Backprop for RNNs"), whose gates pass on
+what they let through. Their units have either sign: a product x_j w_ji excites where it is positive. How a score is
+made of the outputs is no layer: relevance starts at the outputs, by the plain derivative of sums and means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
 
 from .axes import WEIGHTED
 from .backward import GRADIENTS, Gradient, Node
 from .backward_rules import backward_rule
 from .emit import Emitter
 from .errors import OnnxplainError
+from .score import SCOPE as SCORE
+from .signs import is_two_sided
 from .tensors import Tensor, rank, value_of
 
-SUMS = ("Add", "Sum", "Mean", "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum")
+TERMS = ("Add", "Sum", "Mean")
+SUMS = (*TERMS, "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum")
 # One neuron in, one out: it wins alone.
 ONE_TO_ONE = (
     *("Relu", "LeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Swish"),
     *("Mish", "Gelu", "Tanh", "Softplus", "Softsign", "ThresholdedRelu", "Sqrt", "Exp", "BatchNormalization", "LRN"),
+    "LogSoftmax",
 )
 SCALES = ("Mul", "Div", "Sub", "Max", "Min")
 GATES = {"Sigmoid", "HardSigmoid"}
-# Their gradients only move values, or select them.
+# Their gradients only move values, select them, or apply the rules to their bodies.
 MOVES = {
+    *("If", "Loop", "Scan"),
     *("Cast", "CastLike", "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements"),
     *("GatherND", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "ReduceMax", "Reshape", "Slice", "SpaceToDepth"),
     *("Split", "Squeeze", "Tile", "Transpose", "Unsqueeze", "Where"),
@@ -51,16 +61,22 @@ def dual(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
 
 
 @backward_rule("mwp", *SUMS)
-def sums(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
-    """R_j = R x_j / sum x; what is added to every sample alike is a bias and takes nothing."""
-    terms = range(len(node.inputs) if node.op_type in ("Add", "Sum", "Mean") else 1)
+def sums(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient] | None:
+    """R_j = R x_j / sum x; what is added to every sample alike is a bias and takes nothing.
+
+    Of a sum that is negative, as recurrent cells have, the negative terms are those that win.
+    """
+    if (node.source.name or "").startswith(SCORE):
+        return None
+    terms = range(len(node.inputs) if node.op_type in TERMS else 1)
     computed = [i for i in terms if not is_constant(op, node.inputs[i])]
     if len(terms) > 1 and len(computed) == 1:
         return [relevance if i in computed else None for i in terms]
-    operands = [op.Relu(tensor) if i in terms else tensor for i, tensor in enumerate(node.inputs)]
-    return _shared(op, node, relevance, operands, computed)
+    operands = [op.Relu(_along(op, node, i)) if i in terms else tensor for i, tensor in enumerate(node.inputs)]
+    return _shared(op, node, relevance, [operands], computed)
 
 
+@backward_rule("mwp-dual", "LogSoftmax")
 @backward_rule("mwp", *ONE_TO_ONE)
 def one_to_one(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
     """R unchanged."""
@@ -69,8 +85,11 @@ def one_to_one(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
 
 @backward_rule("mwp", *SCALES)
 def scales(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
-    """R to the operand that is scaled, bounded or shifted, be it by a constant or by a gate in [0, 1]."""
-    signals = [i for i, t in enumerate(node.inputs) if not is_constant(op, t) and not _is_gate(t)]
+    """R to the operand that is scaled, bounded or shifted.
+
+    By a constant, by a gate in [0, 1], or by what the explained layer has no part in, as a question.
+    """
+    signals = [i for i, t in enumerate(node.inputs) if t.name in node.path and not _is_gate(t)]
     if len(signals) != 1:
         return refuse(op, node, relevance)
     return [relevance if i == signals[0] else None for i in range(len(node.inputs))]
@@ -89,12 +108,19 @@ backward_rule("mwp", *sorted(GRADIENTS.keys() - RULED - MOVES))(refuse)
 
 
 def excite(op: Emitter, node: Node, relevance: Tensor, sign: Callable[[Tensor], Tensor]) -> list[Gradient]:
-    """Relevance over a layer of constant weights, of which those are taken that `sign` leaves positive."""
+    """Relevance over a layer of constant weights, of which those excite that `sign` leaves positive.
+
+    Activations of either sign, as tanh makes, excite by the other weights where they are negative.
+    """
     computed = [i for i in (0, 1) if not is_constant(op, node.inputs[i])]
     if len(computed) != 1:
         return refuse(op, node, relevance)
-    operands = [op.Relu(x) if i in computed else sign(_turned(op, node, x)) for i, x in enumerate(node.inputs[:2])]
-    return _shared(op, node, relevance, operands, computed)
+    (at,) = computed
+    x, weight = node.inputs[at], _turned(op, node, node.inputs[1 - at])
+    pairs = [(op.Relu(x), sign(weight))]
+    if _is_two_sided(op, x):
+        pairs.append((op.Min(x, 0.0), op.Neg(sign(op.Neg(weight)))))
+    return _shared(op, node, relevance, [[*pair][:: -1 if at else 1] for pair in pairs], computed)
 
 
 def is_constant(op: Emitter, tensor: Tensor) -> bool:
@@ -112,19 +138,31 @@ def is_constant(op: Emitter, tensor: Tensor) -> bool:
 
 
 def _shared(
-    op: Emitter, node: Node, relevance: Tensor, operands: Sequence[Tensor], computed: Sequence[int]
+    op: Emitter, node: Node, relevance: Tensor, parts: Sequence[Sequence[Tensor]], computed: Sequence[int]
 ) -> list[Gradient]:
-    """For the computed inputs j: x_j times the gradient of the node, at `operands`, for R / node(operands)."""
-    total = op.declare(op.emit(node.op_type, *operands, **node.source.attrs), node.outputs[0])
+    """For the computed inputs j: x_j times the gradient of the node for R / node(x), summed over parts of the x."""
+    totals = [op.declare(op.emit(node.op_type, *part, **node.source.attrs), node.outputs[0]) for part in parts]
+    total = reduce(op.sum, totals)
     nothing = op.cast_like(op.LessOrEqual(total, 0.0), total)
     share = op.Div(op.Mul(relevance, op.Sub(1.0, nothing)), op.Add(total, nothing))
-    grads = GRADIENTS[node.op_type](op, replace(node, inputs=list(operands), outputs=[total]), share)
+    grads = [
+        GRADIENTS[node.op_type](op, replace(node, inputs=list(part), outputs=[own]), share)
+        for part, own in zip(parts, totals, strict=True)
+    ]
 
     def times(index: int) -> Gradient:
-        grad = grads[index]
-        return lambda: op.Mul(operands[index], grad() if callable(grad) else grad)
+        def product(part: Sequence[Tensor], grad: Gradient) -> Tensor:
+            return op.Mul(part[index], grad() if callable(grad) else grad)
+
+        return lambda: reduce(op.sum, [product(part, own[index]) for part, own in zip(parts, grads, strict=True)])
 
     return [times(i) if i in computed else None for i in range(len(node.inputs))]
+
+
+def _along(op: Emitter, node: Node, index: int) -> Tensor:
+    """A term of a sum, its sign turned where a sum of either sign is negative."""
+    tensor, total = node.inputs[index], node.outputs[0]
+    return op.Mul(tensor, op.Sign(total)) if node.op_type in TERMS and _is_two_sided(op, total) else tensor
 
 
 def _turned(op: Emitter, node: Node, weight: Tensor) -> Tensor:
@@ -135,5 +173,13 @@ def _turned(op: Emitter, node: Node, weight: Tensor) -> Tensor:
     return op.Mul(weight, op.Reshape(op.Sign(consumers[0].inputs[1]), [-1, *[1] * (rank(weight) - 1)]))
 
 
+def _is_two_sided(op: Emitter, tensor: Tensor) -> bool:
+    return is_two_sided(tensor, {given.name for given in op.model.inputs})
+
+
 def _is_gate(tensor: Tensor) -> bool:
-    return bool(tensor.inputs) and tensor.inputs[0].op in GATES
+    """Whether the tensor is a gate in [0, 1], or what one leaves of 1."""
+    maker = tensor.inputs[0] if tensor.inputs else None
+    if maker is not None and maker.op == "Sub" and value_of(maker.inputs[0]) == 1:
+        return _is_gate(maker.inputs[1])
+    return maker is not None and maker.op in GATES

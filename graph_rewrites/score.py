@@ -21,6 +21,8 @@ SQUASHERS = ("Softmax", "LogSoftmax", "Sigmoid")
 # Operators between the squashing and the output that only rename, retype or reshape.
 TRANSPARENT = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
 
+SCOPE = "onnxplain/score"  # of the nodes that make a score of the outputs
+
 # The name of an output, an expression of one (see `score_expression`), or a scoring model (its file or protobuf).
 ScoreSource = str | os.PathLike[str] | onnx.ModelProto
 
@@ -64,7 +66,7 @@ def find_logits(model: Model, score: ScoreSource | None = None) -> Logits:
     if isinstance(score, os.PathLike):
         raise UsageError(f"{score}: a score given as a file is an ONNX model; give one that ends in .onnx")
     if score is not None and score not in outputs and is_expression(score):
-        op = Emitter(model, "onnxplain/score")
+        op = Emitter(model, SCOPE)
         bases = {name: _behind_squashing(tensor, keep_shape=True)[0] for name, tensor in outputs.items()}
         name, tensor = emit_expression(op, score, outputs, bases)
         return Logits(tensor, name, None, False, score, op.inputs)

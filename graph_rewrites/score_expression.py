@@ -126,8 +126,7 @@ def sequence(op: Emitter, tensor: Tensor) -> Tensor:
     words = op.input("words", np.dtype(np.int64), list(tensor.shape[:2]))
     chosen = op.Unsqueeze(op.Max(words, 0), [2])
     steps = op.Squeeze(op.GatherElements(op.LogSoftmax(tensor, axis=2), chosen, axis=2), [2])
-    given = op.cast_like(op.GreaterOrEqual(words, 0), tensor)
-    steps = op.Mul(steps, given)
+    steps = op.Where(op.GreaterOrEqual(words, 0), steps, op.zeros_like(steps))
     return op.Concat(op.ReduceSum(steps, [1], keepdims=1), steps, axis=1)
 
 

@@ -127,3 +127,28 @@ def test_a_question_is_a_further_input_and_the_encoder_runs_once_for_all_answers
 def test_an_output_without_steps_is_refused() -> None:
     with pytest.raises(OnnxplainError, match=r"not \[N, T, vocabulary\]"):
         rewrite(small_cnn(), score="sequence(logits)")
+
+
+@pytest.mark.parametrize("score", [0, 2])
+def test_excitation_backprop_passes_the_recurrent_cell(score: int) -> None:
+    """Every word's unit starts with relevance 1, and what the words before it do not take reaches the image."""
+    model, given = captioner(), feeds(tokens=TOKENS, words=WORDS)
+    relevance = explain(rewrite(model, score="sequence(logits)", method="mwp"), given, [[score]] * 2)["cam"]
+    total = relevance.sum(axis=(2, 3))
+    assert (relevance >= 0).all()
+    assert (total > 0).all()
+    assert (total <= (1 if score else 3) + 1e-6).all()
+
+
+def test_excitation_backprop_of_a_sequence_is_the_sum_of_its_words() -> None:
+    model, given = captioner(), feeds(tokens=TOKENS, words=WORDS)
+    for method in ("mwp", "c-mwp"):
+        maps = explain(rewrite(model, score="sequence(logits)", method=method), given, [[0, 1, 2, 3]] * 2)["cam"]
+        np.testing.assert_allclose(maps[:, 0], maps[:, 1:].sum(axis=1), atol=1e-6)
+
+
+def test_excitation_backprop_passes_a_product_with_a_question() -> None:
+    """The question's vector scales the image's, so that relevance flows to the image alone."""
+    model, given = answerer(), feeds(question=TOKENS)
+    relevance = explain(rewrite(model, method="mwp"), given, [[-1]] * 2)["cam"].sum(axis=(2, 3))
+    np.testing.assert_allclose(relevance, 1, atol=1e-5)

@@ -15,8 +15,8 @@ from .architectures import ARCHITECTURES
 
 SIDE = 16
 # What the methods themselves do not define: CAM needs global average pooling and one linear layer; excitation backprop
-# has no rule for attention and recurrent layers.
-UNDEFINED = {"vgg": {"cam"}, "vit": {"cam", "mwp", "c-mwp"}, "lstm": {"cam", "mwp", "c-mwp"}}
+# has no rule for attention.
+UNDEFINED = {"vgg": {"cam"}, "vit": {"cam", "mwp", "c-mwp"}, "lstm": {"cam"}}
 # The architectures whose gradients a runtime lacks, and the methods that need none there.
 WITHOUT_GRADIENTS = {"lstm": {"eigen-cam"}}
 
