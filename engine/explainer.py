@@ -24,8 +24,8 @@ from .explanation import Explanation
 from .images import PathLike, as_image
 from .many_runs.registry import MANY_RUNS, Progress, silent
 from .many_runs.run import explain_samples
-from .model_input import fit_to_input
-from .preprocess import Preprocess, parse_preprocess
+from .model_input import fit_to_input, wanted_preprocess
+from .preprocess import Preprocess
 from .results import Results
 from .runner import Arrays, Runner
 from .targets import Target, resolve_targets
@@ -97,10 +97,8 @@ class Explainer:
         self.record = self._runner.record | ({"method": method} if self._many_runs else {})
         self.labels = self._fitting_labels(labels)
 
-        given = parse_preprocess(preprocess) if isinstance(preprocess, str) else preprocess
-        recorded = self.record.get("preprocessing")
-        self.preprocess_is_assumed = given is None and recorded is None
-        self._wanted_preprocess = given or (Preprocess.from_json(recorded) if recorded else None)
+        self._wanted_preprocess = wanted_preprocess(preprocess, self.record)
+        self.preprocess_is_assumed = self._wanted_preprocess is None
         if self._wanted_preprocess is not None:
             _ = self.preprocess  # what does not fit is an error now, not at the first image
 
@@ -198,7 +196,8 @@ class Explainer:
         """The further inputs, with a batch axis of 1."""
         added = set(self._many_runs.neutral(self._runner, 1)) if self._many_runs else set()
         wanted = [name for name in self._runner.others if name not in added]
-        feeds = {self._runner.names.get(name, name): np.asarray(value) for name, value in given.items()}
+        actual = {name: name if name in wanted else self._runner.names.get(name, name) for name in given}
+        feeds = {actual[name]: np.asarray(value) for name, value in given.items()}
         if set(feeds) != set(wanted):
             missing, unknown = sorted(set(wanted) - set(feeds)), sorted(set(feeds) - set(wanted))
             what = f"lacks a value for {missing}" if missing else f"has no input {unknown}"

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import onnx
 
 from ..graph_rewrites.errors import UsageError
-from .preprocess import PRESETS, Preprocess
+from .preprocess import PRESETS, Preprocess, parse_preprocess
+
+
+def wanted_preprocess(given: Preprocess | str | None, record: Mapping[str, Any]) -> Preprocess | None:
+    """The preprocessing given, also in its text form, else what a model's record says; None where there is neither.
+
+    Raises:
+        UsageError, OnnxplainError: as `parse_preprocess` and `Preprocess.from_json`.
+    """
+    if given is not None:
+        return parse_preprocess(given) if isinstance(given, str) else given
+    recorded = record.get("preprocessing")
+    return Preprocess.from_json(recorded) if recorded else None
 
 
 def fit_to_input(preprocess: Preprocess | None, kind: onnx.TypeProto.Tensor, layout: str | None) -> Preprocess:

@@ -62,8 +62,8 @@ class Runner:
         Raises:
             UsageError: an input is missing or unknown.
         """
-        feeds = {self.names.get(name, name): value for name, value in inputs.items()}
         wanted = {self.image, *self.others}
+        feeds = {name if name in wanted else self.names.get(name, name): value for name, value in inputs.items()}
         if feeds.keys() != wanted:
             missing, unknown = sorted(wanted - feeds.keys()), sorted(feeds.keys() - wanted)
             raise UsageError(f"the model's inputs are {sorted(wanted)}; missing: {missing}, unknown: {unknown}")

@@ -26,9 +26,9 @@ def with_question() -> onnx.ModelProto:
     return net.model()
 
 
-def segmentation() -> onnx.ModelProto:
+def segmentation(image: str = "image") -> onnx.ModelProto:
     net = Net(seed=4)
-    x = net.add("Relu", net.conv(net.input("image", ["N", 3, 8, 8]), 3, 4), out="features")
+    x = net.add("Relu", net.conv(net.input(image, ["N", 3, 8, 8]), 3, 4), out="features")
     net.output(net.add("Softmax", net.conv(x, 4, 3), axis=1, out="classes"), ["N", 3, 8, 8])
     return net.model()
 
@@ -89,6 +89,16 @@ def test_a_mask_explains_the_classes_of_a_region() -> None:
     assert top.score == pytest.approx(float(means.max()), rel=1e-4)
     assert top.logits is None
     assert top.probability is None
+
+
+def test_a_score_s_input_of_the_name_of_an_input_of_the_model() -> None:
+    mask = np.eye(8, dtype=np.float32)
+    expected, got = (
+        Explainer(segmentation(name), score="masked(classes)", preprocess=RAW)(PHOTO, 1, {"mask": mask})[0]
+        for name in ("image", "mask")
+    )
+    assert got.score == expected.score
+    np.testing.assert_array_equal(got.heatmap, expected.heatmap)
 
 
 def test_one_sigmoid_output_is_one_class() -> None:
