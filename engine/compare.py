@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..graph_rewrites.errors import OnnxplainError, UsageError
 from ..graph_rewrites.model_file import ModelSource
@@ -13,6 +13,8 @@ from .explanation import Explanation
 from .targets import Target
 
 INPUT = "input"  # the column of methods that explain the input and no layer
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,11 @@ def compare(
     """
     cells: dict[tuple[str, str], Explanation] = {}
     columns: dict[str, None] = {}
-    for method in dict.fromkeys(methods):
-        try:
-            found = Explainer(model, method=method, layers=layers, **arguments)(image, target, inputs)
-        except UsageError:
-            raise
-        except OnnxplainError as error:
-            if on_error is None:
-                raise
-            on_error(OnnxplainError(f"{method}: {error}"))
-            continue
+
+    def explained(method: str) -> list[Explanation]:
+        return Explainer(model, method=method, layers=layers, **arguments)(image, target, inputs)
+
+    for method, found in by_method(methods, explained, on_error).items():
         several = len({one.target for one in found}) > 1
         for one in found:
             parts = [] if layers is None else [one.layer or INPUT]
@@ -73,11 +70,39 @@ def compare(
             column = " | ".join(parts)
             columns.setdefault(column)
             cells[method, column] = one
-    if not cells:
-        raise OnnxplainError("none of the methods explains this model; see the errors above")
     ordered = sorted(columns, key=lambda column: column.startswith(INPUT))
     rows = dict.fromkeys(method for method, _ in cells)
     return Comparison(list(rows), ordered, cells)
+
+
+def by_method(
+    methods: Iterable[str],
+    explain: Callable[[str], Result],
+    on_error: Callable[[OnnxplainError], None] | None = None,
+) -> dict[str, Result]:
+    """What `explain` gives for each method.
+
+    Args:
+        methods: methods by name.
+        explain: explains by one of them.
+        on_error: called for a method that the model does not allow, which is then left out; default: it is raised.
+
+    Raises:
+        OnnxplainError: there is no method that the model allows.
+    """
+    found = {}
+    for method in dict.fromkeys(methods):
+        try:
+            found[method] = explain(method)
+        except UsageError:
+            raise
+        except OnnxplainError as error:
+            if on_error is None:
+                raise
+            on_error(OnnxplainError(f"{method}: {error}"))
+    if not found:
+        raise OnnxplainError("none of the methods explains this model; see the errors above")
+    return found
 
 
 def name_of(explanation: Explanation) -> str:

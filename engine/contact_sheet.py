@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -19,26 +19,47 @@ PER_LINE = 6
 MARGIN, LINE = 8, 18
 BAR_WIDTH, BAR_LABELS, MAX_BAR = 14, 44, 480
 BACKGROUND, INK = 255, (30, 30, 30)
-FONT, SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
+FONT, SCALE, HEADING = cv2.FONT_HERSHEY_SIMPLEX, 0.42, 0.6
+PHOTO = "image"  # the column of the images themselves
 
 
-def contact_sheet(comparison: Comparison) -> Image:
+def contact_sheet(
+    comparison: Comparison,
+    *,
+    heading: str = "",
+    photos: bool = False,
+    describe: Callable[[Explanation], str] = name_of,
+) -> Image:
     """Draws explanations as a table of rows and columns, or line by line where there is a single column.
 
     A table is transposed where it has many more columns than rows.
 
+    Args:
+        comparison: the explanations.
+        heading: a text over all of them.
+        photos: whether each row begins with its image as it is.
+        describe: what is written below a picture; default: its class and score.
+
     Returns:
-        uint8 [H, W, 3] RGB. Each picture has its class and score below; the colour bars at the right tell the heat of
-        all of them.
+        uint8 [H, W, 3] RGB. The colour bars at the right tell the heat of all pictures.
     """
     rows, columns, cells = comparison.rows, comparison.columns, comparison.cells
-    if len(columns) == 1:
-        sheet = _lines([_tile(cells[row, columns[0]], row) for row in rows])
+    in_lines = len(columns) == 1 and not photos
+    tiles = {
+        (row, column): _tile(one.picture(), above=row if in_lines else "", below=describe(one))
+        for (row, column), one in cells.items()
+    }
+    if photos:
+        tiles |= {(row, PHOTO): _tile(one.image) for (row, _), one in cells.items()}
+        columns = [PHOTO, *columns]
+    if in_lines:
+        sheet = _lines([tiles[row, columns[0]] for row in rows])
     elif len(columns) > max(PER_LINE, len(rows)):
-        sheet = _table(columns, rows, {(column, row): _tile(one) for (row, column), one in cells.items()})
+        sheet = _table(columns, rows, {(column, row): tile for (row, column), tile in tiles.items()})
     else:
-        sheet = _table(rows, columns, {key: _tile(one) for key, one in cells.items()})
-    return np.hstack([sheet, _colour_bars(list(cells.values()), len(sheet))])
+        sheet = _table(rows, columns, tiles)
+    sheet = np.hstack([sheet, _colour_bars(list(cells.values()), len(sheet))])
+    return np.vstack([_headed(heading, sheet.shape[1]), sheet]) if heading else sheet
 
 
 def _lines(tiles: Sequence[Image]) -> Image:
@@ -70,17 +91,30 @@ def _table(rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str
     return sheet
 
 
-def _tile(explanation: Explanation, title: str = "") -> Image:
-    """The picture at the size of the grid, its class and score below, and a title above if there is one."""
-    picture = explanation.picture()
+def _headed(text: str, width: int) -> Image:
+    """A heading in as many lines as it needs."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        fits = not lines[-1] or _text_width(longer, HEADING) <= width - 2 * MARGIN
+        lines = [*lines[:-1], longer] if fits else [*lines, word]
+    step = round(LINE * HEADING / SCALE)
+    heading = _blank(MARGIN + len(lines) * step, width)
+    for index, line in enumerate(lines):
+        _write(heading, line, MARGIN, MARGIN + (index + 1) * step - 8, HEADING)
+    return heading
+
+
+def _tile(picture: Image, above: str = "", below: str = "") -> Image:
+    """A picture at the size of the grid, with a line of text below, and one above if there is such."""
     scale = TILE / max(picture.shape[:2])
     size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    top = LINE if title else 0
+    top = LINE if above else 0
     tile = _blank(top + small.shape[0] + LINE, small.shape[1])
     tile[top : top + small.shape[0]] = small
-    _write(tile, _shortened(title, tile.shape[1]), 0, LINE - 5)
-    _write(tile, _shortened(name_of(explanation), tile.shape[1]), 0, tile.shape[0] - 5)
+    _write(tile, _shortened(above, tile.shape[1]), 0, LINE - 5)
+    _write(tile, _shortened(below, tile.shape[1]), 0, tile.shape[0] - 5)
     return tile
 
 
@@ -106,12 +140,12 @@ def _colour_bars(explanations: Sequence[Explanation], height: int) -> Image:
     return np.hstack(bars) if bars else _blank(height, MARGIN)
 
 
-def _write(picture: npt.NDArray[np.uint8], text: str, left: int, baseline: int) -> None:
-    cv2.putText(picture, _ascii(text), (left, baseline), FONT, SCALE, INK, 1, cv2.LINE_AA)
+def _write(picture: npt.NDArray[np.uint8], text: str, left: int, baseline: int, scale: float = SCALE) -> None:
+    cv2.putText(picture, _ascii(text), (left, baseline), FONT, scale, INK, 1, cv2.LINE_AA)
 
 
-def _text_width(text: str) -> int:
-    (width, _), _ = cv2.getTextSize(_ascii(text), FONT, SCALE, 1)
+def _text_width(text: str, scale: float = SCALE) -> int:
+    (width, _), _ = cv2.getTextSize(_ascii(text), FONT, scale, 1)
     return int(width)
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnxplain import Explainer, UsageError
-from onnxplain.engine.compare import Comparison, compare
+from onnxplain import Explainer, OnnxplainError, UsageError
+from onnxplain.engine.compare import Comparison, by_method, compare
 from onnxplain.engine.contact_sheet import LINE, MARGIN, TILE, contact_sheet
+from onnxplain.engine.images import Image
 from onnxplain.engine.render import colourise
 
 from ..graph_rewrites.networks import small_cnn
@@ -51,23 +52,68 @@ def test_rows_are_stacked(photo: Array) -> None:
     assert both.cells["a", part.columns[0]] is both.cells["b", part.columns[0]]
 
 
+def test_a_method_that_fails_is_left_out_and_told() -> None:
+    def explain(method: str) -> str:
+        if method in ("cam", "mwp"):
+            raise OnnxplainError("not of this model")
+        return method.upper()
+
+    told: list[str] = []
+    found = by_method(["mwp", "gradient", "cam", "gradient"], explain, lambda error: told.append(str(error)))
+    assert found == {"gradient": "GRADIENT"}
+    assert told == ["mwp: not of this model", "cam: not of this model"]
+    with pytest.raises(OnnxplainError, match="not of this model"):
+        by_method(["gradient", "cam"], explain)
+    with pytest.raises(OnnxplainError, match="none of the methods explains this model"):
+        by_method(["cam"], explain, lambda error: None)
+
+
+def tile_at(sheet: Image, top: int, column: int) -> Image:
+    """The picture in a column of a sheet; `top` is its first row of pixels."""
+    left = next(x for x in range(sheet.shape[1]) if (sheet[top : top + TILE, x] != 255).any(1).all())
+    left += column * (TILE + MARGIN)
+    return sheet[top : top + TILE, left : left + TILE]
+
+
 def test_the_picture_holds_each_explanation_in_its_place(photo: Array) -> None:
     got = compare(small_cnn(), photo, methods=["grad-cam", "mwp"], layers=["relu1", "relu2"], target=1, **ARGUMENTS)
     sheet = contact_sheet(got)
     assert sheet.dtype == np.uint8
-    step = TILE + MARGIN
     assert sheet.shape[0] == LINE + MARGIN + 2 * (TILE + LINE + MARGIN)
-    left = next(
-        x for x in range(sheet.shape[1]) if (sheet[LINE + MARGIN : LINE + MARGIN + TILE, x] != 255).all(1).all()
-    )
     for i, row in enumerate(got.rows):
         for j, column in enumerate(got.columns):
-            top = LINE + MARGIN + i * (TILE + LINE + MARGIN)
-            tile = sheet[top : top + TILE, left + j * step : left + j * step + TILE]
-            picture = got.cells[row, column].picture()
-            # The 16 x 16 photo is enlarged 14 times: the middle of each of its pixels keeps about its colour.
-            difference = np.abs(tile[7::14, 7::14].astype(int) - picture)
-            assert np.median(difference) <= 8, (row, column)
+            tile = tile_at(sheet, LINE + MARGIN + i * (TILE + LINE + MARGIN), j)
+            assert_shows(tile, got.cells[row, column].picture())
+
+
+def test_a_heading_and_the_photo_stand_before_the_explanations(photo: Array) -> None:
+    got = compare(small_cnn(), photo, methods=["grad-cam", "mwp"], target=1, **ARGUMENTS)
+    plain = contact_sheet(got, photos=True)
+    for i, row in enumerate(got.rows):
+        for j, picture in enumerate((photo, got.cells[row, got.columns[0]].picture())):
+            assert_shows(tile_at(plain, LINE + MARGIN + i * (TILE + LINE + MARGIN), j), picture)
+    for words, is_long in ((3, False), (60, True)):
+        sheet = contact_sheet(got, photos=True, heading=" ".join(["word"] * words))
+        heading, below = np.split(sheet, [len(sheet) - len(plain)])
+        np.testing.assert_array_equal(below, plain)
+        ink = (heading < 128).any(axis=(1, 2))
+        lines = np.count_nonzero(ink[1:] & ~ink[:-1])
+        assert (lines > 1) == is_long
+        assert not ink[[0, -1]].any()
+        assert (heading[:, -MARGIN:] == 255).all()
+
+
+def test_what_stands_below_a_picture_is_chosen(photo: Array) -> None:
+    got = compare(small_cnn(), photo, methods=["grad-cam", "mwp"], target=1, **ARGUMENTS)
+    named, blank = contact_sheet(got), contact_sheet(got, describe=lambda one: "")
+    changed = (named != blank).any(axis=(1, 2))
+    assert changed.any()
+    assert not changed[: MARGIN + LINE + TILE].any()
+
+
+def assert_shows(tile: Image, picture: Image) -> None:
+    """The photo of 16 x 16 pixels is enlarged 14 times: the middle of each of its pixels keeps about its colour."""
+    assert np.median(np.abs(tile[7::14, 7::14].astype(int) - picture)) <= 8
 
 
 def test_signed_and_unsigned_maps_have_a_bar_each(photo: Array) -> None:
