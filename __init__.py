@@ -6,11 +6,15 @@ operators, which plain ONNX Runtime runs.
     onnxplain.layers(model)             the layers that can be explained
     onnxplain.rewrite(model)            the explained model
     onnxplain.Explainer(model)(photo)   heatmaps over photos
+    onnxplain.Captioner(model)(photo)   a caption, and heatmaps of its words
+    onnxplain.Answerer(model)(photo, question)    answers, and their heatmaps
     onnxplain.append_vjp(model, ...)    gradients of any tensor
 """
 
 from .engine.explainer import Explainer
 from .engine.explanation import Explanation
+from .engine.language.captions import Caption, Captioner
+from .engine.language.questions import Answerer, Answers
 from .engine.preprocess import Preprocess
 from .graph_rewrites.backward import GRADIENTS, gradient_of
 from .graph_rewrites.backward_rules import RULES, backward_rule
@@ -27,6 +31,10 @@ __all__ = [
     "GRADIENTS",
     "METHODS",
     "RULES",
+    "Answerer",
+    "Answers",
+    "Caption",
+    "Captioner",
     "Explainer",
     "Explanation",
     "Layer",

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
+from .cli_language import caption, vqa
 from .cli_options import (
     Image,
     Images,
@@ -278,6 +279,10 @@ def check(
     show({**asdict(certificate), "passed": certificate.passed}, certificate_report(certificate), as_json)
     if not certificate.passed:
         raise typer.Exit(1)
+
+
+app.command()(caption)
+app.command()(vqa)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,195 @@
+"""Models of an image and of words: what they record, and which of their inputs and outputs are which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ...graph_rewrites.errors import OnnxplainError, UsageError
+from ...graph_rewrites.metadata import read_metadata
+from ...graph_rewrites.model_file import ModelSource, load
+from ...graph_rewrites.rewrite import rewrite
+from ...graph_rewrites.tensors import FLOAT_TYPES
+from ..preprocess import Preprocess
+from ..runner import Arrays
+from .vocabulary import HELP, Vocabulary
+
+INTEGERS = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+
+
+class TextModel:
+    """A model that takes an image and token ids [N, T], plain or explained.
+
+    Attributes:
+        source: path or `ModelProto`, as it was given.
+        name: how messages call it.
+        proto: the model.
+        record: what its metadata say of it.
+        vocabulary: its words.
+        input: name of the input that takes token ids.
+
+    Raises:
+        UsageError: the model takes no words.
+        OnnxplainError: it cannot be read, or its record lacks what is needed.
+    """
+
+    REMEDY = "give a model that takes token ids beside the image"
+
+    def __init__(self, source: ModelSource) -> None:
+        self.source, self.name, self.proto = source, name_of(source), load(source)
+        self.record: dict[str, Any] = read_metadata(self.proto) or {}
+        self.vocabulary = recorded_vocabulary(self.name, self.proto)
+        inputs = fed_inputs(self.proto)
+        if self.vocabulary.input is None:
+            raise UsageError(f"{self.name}: takes no words, it only writes them; {self.REMEDY}")
+        if self.vocabulary.input not in inputs:
+            raise self.lacks(f"an input for words: {self.vocabulary.input!r} is none of {', '.join(inputs)}")
+        self.input = self.vocabulary.input
+        self._tokens = inputs[self.input].type.tensor_type
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether it is an explained model already."""
+        return "method" in self.record
+
+    def require_preprocess(self, given: Preprocess | str | None) -> None:
+        """Makes sure that it is known how images become inputs: to guess would explain an image never seen.
+
+        Raises:
+            UsageError: it is neither given nor recorded.
+        """
+        if given is None and "preprocessing" not in self.record:
+            raise UsageError(f"{self.name}: its record names no preprocessing; give it, preprocess= (--preprocess)")
+
+    @property
+    def fixed_length(self) -> int | None:
+        """How many token ids the model takes, where that is fixed."""
+        return (self._tokens.shape.dim[1].dim_value or None) if _rank(self._tokens) == 2 else None
+
+    def tokens(self, ids: Sequence[int]) -> np.ndarray:
+        """Token ids as the model takes them, [1, T]; where its T is fixed, padding follows.
+
+        Raises:
+            UsageError: more ids than the model takes.
+            OnnxplainError: padding is needed, and the record has no such token.
+        """
+        return self.filled(ids, self.vocabulary.pad).astype(
+            onnx.helper.tensor_dtype_to_np_dtype(self._tokens.elem_type)
+        )
+
+    def filled(self, ids: Sequence[int], fill: int | str | None) -> np.ndarray:
+        """Numbers [1, T], int64; where T is fixed, filled up with a number or a token."""
+        width = self.fixed_length or len(ids)
+        if len(ids) > width:
+            raise UsageError(f"{self.name}: takes {width} words, not {len(ids)}; shorten the text")
+        if len(ids) < width and fill is None:
+            raise self.lacks(f"a token pad, to fill up texts of fewer than {width} words")
+        number = self.vocabulary.ids[fill] if isinstance(fill, str) else fill
+        return np.array([[*ids, *[number] * (width - len(ids))]], np.int64)
+
+    def outputs_of_rank(self, rank: int) -> list[str]:
+        """The float outputs with so many axes, by name; those of which the model does not say it included."""
+        outputs = {value.name: value.type.tensor_type for value in self.proto.graph.output}
+        floats = {name: kind for name, kind in outputs.items() if kind.elem_type in FLOAT_TYPES}
+        return [name for name, kind in floats.items() if _rank(kind) in (rank, None)]
+
+    def lacks(self, what: str) -> OnnxplainError:
+        """The error for a record without something."""
+        return OnnxplainError(f"{self.name}: its record lacks {what}; {HELP}")
+
+
+class CaptionerModel(TextModel):
+    """A captioner, which scores each word given those before it: `output` [N, T, vocabulary]."""
+
+    REMEDY = "give the captioner's own graph, which takes token ids beside the image, and this one as --decoder"
+
+    def __init__(self, source: ModelSource) -> None:
+        super().__init__(source)
+        if self.is_explained:
+            self.output = str(self.record["score"]["output"])
+            if "words" not in self.record["names"]:
+                raise UsageError(f"{self.name}: is explained already, but not as a captioner; give the original model")
+        else:
+            found = self.outputs_of_rank(3)
+            if not found and self.outputs_of_rank(2):
+                raise UsageError(f"{self.name}: scores whole answers and no words of captions; use onnxplain vqa")
+            if len(found) != 1:
+                raise UsageError(f"{self.name}: {len(found)} outputs score words [N, T, vocabulary]; leave one in it")
+            self.output = found[0]
+        if self.vocabulary.begin is None or self.vocabulary.end is None or self.vocabulary.length is None:
+            raise self.lacks("begin, end or length, which captions need")
+        self.end = self.vocabulary.ids[self.vocabulary.end]
+        self.length = min(self.vocabulary.length, self.fixed_length or self.vocabulary.length)
+        self._begin = self.vocabulary.ids[self.vocabulary.begin]
+
+    @property
+    def score(self) -> str | None:
+        """What is explained, as `rewrite` takes it; None of a model that is explained already."""
+        name = self.output if self.output.isidentifier() else repr(self.output)
+        return None if self.is_explained else f"sequence({name})"
+
+    def forward(self) -> onnx.ModelProto:
+        """A model that gives `output` and takes what an explained captioner takes."""
+        if self.is_explained:
+            return self.proto
+        return rewrite(self.source, method="gradient", score=self.score, outputs=["score"])
+
+    def inputs(self, ids: Sequence[int], scored: Sequence[int], names: Mapping[str, str]) -> Arrays:
+        """The inputs beside the image.
+
+        Args:
+            ids: the words that the model reads after the begin token.
+            scored: the words that are explained, of each step the one that should come; -1: none.
+            names: the names in the explained model's record.
+        """
+        return {self.input: self.tokens([self._begin, *ids]), names["words"]: self.filled(scored, -1)}
+
+
+class AnswererModel(TextModel):
+    """A model that answers questions on an image: its scores are [N, answers]."""
+
+    def __init__(self, source: ModelSource) -> None:
+        super().__init__(source)
+        is_captioner = "words" in self.record["names"] if self.is_explained else not self.outputs_of_rank(2)
+        if is_captioner:
+            raise UsageError(f"{self.name}: scores words of captions and no whole answers; use onnxplain caption")
+
+
+def name_of(source: ModelSource) -> str:
+    """How messages call a model."""
+    return (source.graph.name or "model") if isinstance(source, onnx.ModelProto) else str(source)
+
+
+def fed_inputs(proto: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
+    """The inputs that a caller feeds, by name."""
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    return {value.name: value for value in proto.graph.input if value.name not in weights}
+
+
+def recorded_vocabulary(name: str, proto: onnx.ModelProto) -> Vocabulary:
+    """The vocabulary in a model's record.
+
+    Raises:
+        UsageError: there is none, and the model has nothing to do with words.
+        OnnxplainError: there is none, or none that is understood.
+    """
+    record = read_metadata(proto) or {}
+    if record.get("text") is not None:
+        try:
+            return Vocabulary.from_json(record["text"])
+        except OnnxplainError as error:
+            raise OnnxplainError(f"{name}: {error}") from error
+    target = record.get("names", {}).get("target")
+    values = [value for value in (*fed_inputs(proto).values(), *proto.graph.output) if value.name != target]
+    kinds = [value.type.tensor_type for value in values]
+    if not any(kind.elem_type in INTEGERS and _rank(kind) == 2 for kind in kinds):
+        raise UsageError(f"{name}: neither takes nor gives words; use onnxplain explain for models of images alone")
+    raise OnnxplainError(f"{name}: records no vocabulary; add `text` to its record, {HELP}")
+
+
+def _rank(kind: onnx.TypeProto.Tensor) -> int | None:
+    """How many axes there are; None where the model does not say."""
+    return len(kind.shape.dim) if kind.HasField("shape") else None
