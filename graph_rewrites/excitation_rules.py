@@ -23,11 +23,12 @@ from functools import reduce
 from .axes import WEIGHTED
 from .backward import GRADIENTS, Gradient, Node
 from .backward_rules import backward_rule
+from .channel_signs import is_constant, turned
 from .emit import Emitter
 from .errors import OnnxplainError
 from .score import SCOPE as SCORE
 from .signs import is_two_sided
-from .tensors import Tensor, rank, value_of
+from .tensors import Tensor, value_of
 
 TERMS = ("Add", "Sum", "Mean")
 SUMS = (*TERMS, "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum")
@@ -116,25 +117,11 @@ def excite(op: Emitter, node: Node, relevance: Tensor, sign: Callable[[Tensor], 
     if len(computed) != 1:
         return refuse(op, node, relevance)
     (at,) = computed
-    x, weight = node.inputs[at], _turned(op, node, node.inputs[1 - at])
+    x, weight = node.inputs[at], turned(op, node, node.inputs[1 - at])
     pairs = [(op.Relu(x), sign(weight))]
     if _is_two_sided(op, x):
         pairs.append((op.Min(x, 0.0), op.Neg(sign(op.Neg(weight)))))
     return _shared(op, node, relevance, [[*pair][:: -1 if at else 1] for pair in pairs], computed)
-
-
-def is_constant(op: Emitter, tensor: Tensor) -> bool:
-    """Whether the tensor is a weight, or computed from weights alone."""
-    waiting, seen = [tensor], set[str]()
-    while waiting:
-        current = waiting.pop()
-        if current.name in seen or value_of(current) is not None or current.name in op.model.weights:
-            continue
-        seen.add(current.name)
-        if not current.inputs:
-            return False  # an input of the model
-        waiting.extend(one for one in current.inputs[0].inputs if one.name)
-    return True
 
 
 def _shared(
@@ -163,14 +150,6 @@ def _along(op: Emitter, node: Node, index: int) -> Tensor:
     """A term of a sum, its sign turned where a sum of either sign is negative."""
     tensor, total = node.inputs[index], node.outputs[0]
     return op.Mul(tensor, op.Sign(total)) if node.op_type in TERMS and _is_two_sided(op, total) else tensor
-
-
-def _turned(op: Emitter, node: Node, weight: Tensor) -> Tensor:
-    """A convolution's weight, its sign turned where the batch normalisation behind it has a negative scale."""
-    consumers = node.outputs[0].outputs
-    if node.op_type != "Conv" or [consumer.op for consumer in consumers] != ["BatchNormalization"]:
-        return weight
-    return op.Mul(weight, op.Reshape(op.Sign(consumers[0].inputs[1]), [-1, *[1] * (rank(weight) - 1)]))
 
 
 def _is_two_sided(op: Emitter, tensor: Tensor) -> bool:
