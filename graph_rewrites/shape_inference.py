@@ -33,6 +33,7 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
         stand_in.graph, [name for node in stand_in.graph.node if _is_ceil_pool(node) for name in node.output]
     )
     fold_integers(stand_in)
+    _drop_contradicted(stand_in)
     inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
     while settle(stand_in, inferred.graph):
         inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
@@ -53,6 +54,31 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     del inferred.graph.value_info[:]
     inferred.graph.value_info.extend(known)
     return inferred
+
+
+def _drop_contradicted(model: onnx.ModelProto) -> None:
+    """Drops what the file tells of inner tensors whose sizes follow otherwise from those of the inputs.
+
+    Some exporters move a Transpose past other nodes and leave these the shapes of before; a contradiction keeps onnx
+    from telling anything of the node.
+    """
+    told = list(model.graph.value_info)
+    if not told:
+        return
+    del model.graph.value_info[:]
+    followed = {value.name: value for value in shape_inference.infer_shapes(model, data_prop=True).graph.value_info}
+    model.graph.value_info.extend(value for value in told if not _contradict(value, followed.get(value.name, value)))
+
+
+def _contradict(one: onnx.ValueInfoProto, other: onnx.ValueInfoProto) -> bool:
+    """Whether both tell a shape, and of another rank or, in numbers, of other sizes."""
+    if not all(value.type.tensor_type.HasField("shape") for value in (one, other)):
+        return False
+    pairs = [value.type.tensor_type.shape.dim for value in (one, other)]
+    if len(pairs[0]) != len(pairs[1]):
+        return True
+    known = [(a.dim_value, b.dim_value) for a, b in zip(*pairs, strict=True) if a.HasField("dim_value")]
+    return any(b and a != b for a, b in known)
 
 
 def _overcounted_pools(graph: onnx.GraphProto) -> dict[int, list[int]]:

@@ -42,6 +42,21 @@ def test_floats_and_long_vectors_are_left_alone() -> None:
     assert tensors["long"].shape == [1000]
 
 
+def test_sizes_that_contradict_the_inputs_are_not_believed() -> None:
+    """As jax2onnx leaves them where it moves a Transpose past a node; those of `custom` only the file tells."""
+    net = Net()
+    x = net.add("Relu", net.conv(net.input("image", ["N", 3, 8, 6]), 3, 4), out="relu")
+    x = net.add("Custom", net.add("Neg", net.add("Exp", x, out="exp"), out="neg"), domain="example", out="custom")
+    net.output(net.add("Relu", x, out="y"), ["N", 2, 5])
+    model = net.model(domains=["example"])
+    for name, told in (("relu", ["N", 8, 6, 4]), ("exp", []), ("neg", ["M", 4, 8, 6]), ("custom", ["N", 2, 5])):
+        model.graph.value_info.append(onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, told))
+    tensors = read(model).graph.tensors()
+    shapes = {name: tensors[name].shape for name in ("relu", "exp", "neg", "custom", "y")}
+    maps, rest = ["N", 4, 8, 6], ["N", 2, 5]
+    assert shapes == {"relu": maps, "exp": maps, "neg": ["M", 4, 8, 6], "custom": rest, "y": rest}
+
+
 def test_attention_of_opset_23_is_differentiated_by_its_body() -> None:
     """Its body computes ranks and shapes; the same attention from single operators is the reference."""
     rng = np.random.default_rng(7)
