@@ -15,6 +15,8 @@ from .model_file import Model
 from .tensors import Tensor, value_of
 
 ALL = "all"
+# What these make are the values of their input, rounded or in another order of axes.
+PASSING = {"QuantizeLinear", "DequantizeLinear", "Transpose", "Identity", "Dropout", "Cast"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
         continues = node.op in SPATIAL and any(tensor.name in spatial for tensor in node.inputs)
         if (starts or continues) and has_spatial_extent(out):
             spatial.add(out.name)
+            if _origin(node).op == "Pad":  # a layer with a border is no layer of its own
+                continue
             if out.name in outputs or not _continued_by(out, POINTWISE | {"Transpose"} | CHANNELS_LAST):
                 ends.append(node)
         elif out.name in whole and _is_block(node, path) and has_spatial_extent(out) and _is_over_image(model, out):
@@ -69,18 +73,16 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
 
 def _default(nodes: Sequence[gs.Node], ends: Sequence[gs.Node], blocks: Sequence[gs.Node]) -> gs.Node | None:
     """The last convolutional layer; the last block where blocks follow it."""
-    convolutional = [node for node in ends if _rounded(node).op not in POOLS | {"Resize", "Upsample"}]
+    convolutional = [node for node in ends if _origin(node).op not in POOLS | {"Resize", "Upsample"}]
     last = convolutional[-1] if convolutional else None
     after = reach(nodes, {last.outputs[0].name}) if last is not None else None
     later = [node for node in blocks if after is None or node.outputs[0].name in after]
     return later[-1] if later else last
 
 
-def _rounded(node: gs.Node) -> gs.Node:
-    """The node whose output a quantiser and this dequantiser round; any other node itself."""
-    for op_type in ("DequantizeLinear", "QuantizeLinear"):
-        if node.op != op_type or not node.inputs[0].inputs:
-            break
+def _origin(node: gs.Node) -> gs.Node:
+    """The node that made the values which this one, and others before it, only pass on."""
+    while node.op in PASSING and node.inputs[0].inputs:
         node = node.inputs[0].inputs[0]
     return node
 

@@ -98,6 +98,27 @@ def conv_head(size: int | str = 16) -> onnx.ModelProto:
     return net.model()
 
 
+def pooled_channels_last() -> onnx.ModelProto:
+    """tf2onnx's mean over the last pooling from opset 18 on: the channels moved last, then averaged."""
+    net, x = image_net()
+    x = net.add("Relu", net.conv(x, 3, 4), out="relu")
+    x = net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], out="pool")
+    x = net.add("Transpose", net.add("Identity", x), perm=[0, 2, 3, 1], out="pool_nhwc")
+    x = net.add("ReduceMean", x, axes=[1, 2], keepdims=0)
+    net.output(net.add("MatMul", x, net.random(4, 5), out="logits"), ["N", 5])
+    return net.model()
+
+
+def padded_channels_last() -> onnx.ModelProto:
+    """jax2onnx's pooling with padding: rectified and padded with the channels last, pooled with the channels first."""
+    net, x = image_net()
+    x = net.add("Transpose", net.conv(x, 3, 4), perm=[0, 2, 3, 1])
+    x = net.add("Pad", net.add("Relu", x, out="relu"), net.const([0, 0, 0, 0, 0, 1, 1, 0], np.int64), out="padded")
+    x = net.add("Transpose", x, perm=[0, 3, 1, 2], out="padded_nchw")
+    x = net.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], out="pool")
+    return finish(net, x, 4)
+
+
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
@@ -115,11 +136,13 @@ def conv_head(size: int | str = 16) -> onnx.ModelProto:
         (small_cnn(size=(16,)), "relu2"),
         (small_cnn(size=(8, 8, 8)), "relu2"),
         (small_cnn(size=("H", "W")), "relu2"),
+        (pooled_channels_last(), "relu"),
+        (padded_channels_last(), "relu"),
     ],
     ids=[
         *("vgg", "pre-activation", "inception", "silu", "squeeze inside", "squeeze last", "squeeze last, open size"),
         *("fully convolutional", "fully convolutional, open size", "conv head", "conv head, open size"),
-        *("1-D", "3-D", "open size"),
+        *("1-D", "3-D", "open size", "pooled, channels last", "padded, channels last"),
     ],
 )
 def test_the_default_is_the_last_layer_with_spatial_axes(model: onnx.ModelProto, expected: str) -> None:
@@ -145,6 +168,10 @@ def test_a_residual_sum_counts_after_its_activation() -> None:
     branch = net.conv(net.add("Relu", net.conv(stem, 4, 4), out="inner"), 4, 4)
     x = net.add("Relu", net.add("Add", branch, stem), out="block")
     assert [layer.name for layer in layers(finish(net, x, 4))] == ["stem", "inner", "block"]
+
+
+def test_a_layer_with_a_border_is_no_layer_of_its_own() -> None:
+    assert [layer.name for layer in layers(padded_channels_last())] == ["relu", "pool"]
 
 
 def test_a_branch_off_the_path_to_the_score_is_not_listed() -> None:
