@@ -27,7 +27,8 @@ def rise(
     """The mean of random masks, each weighted by f(x * mask), over their mean (Petsiuk et al. 2018).
 
     A mask is a grid of `cells` a side, each open with probability `keep`, enlarged linearly and shifted at random by up
-    to a cell. The paper's f is the class probability; 4000 masks of 7 x 7 cells are its setting for VGG-16.
+    to a cell. The paper's f is the class probability; 4000 masks of 7 x 7 cells are its setting for VGG-16. Of a score
+    that is an expression, which has no probability, f is the score itself.
 
     Returns:
         cam [K, H, W], at the input's size; heatmap [K, H, W], the same from its smallest value on: what all pixels have
@@ -38,8 +39,9 @@ def rise(
     total = np.zeros((len(sample.targets), *sample.size))
     drawn, seen = (_masks(sample, masks, cells, keep, seed) for _ in range(2))  # the same masks, twice
     images = (sample.image * sample.over_channels(mask) for mask in drawn)
+    are_classes = "expression" not in sample.runner.record["score"]
     for results in sample.run(images, masks):
-        weights = _probabilities(sample, results) if of == "probability" else results["score"]
+        weights = _probabilities(sample, results) if of == "probability" and are_classes else results["score"]
         for weight in weights.astype(np.float64):
             total += weight.reshape(-1, *[1] * len(sample.size)) * next(seen)
     cam = total / (masks * keep)

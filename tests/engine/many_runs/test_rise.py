@@ -47,6 +47,17 @@ def test_the_probability_is_what_masks_are_weighed_by() -> None:
     np.testing.assert_allclose(got["cam"], [[[[1 / (1 + np.exp(-4)), 0.5], [0.5, 0.5]]]], atol=0.03)
 
 
+def test_a_score_that_is_an_expression_weighs_masks_itself() -> None:
+    """As the test of a single pixel, of the same score written as an expression of [N, 4, 4]."""
+    net = Net()
+    net.output(net.add("Squeeze", net.input("image", ["N", 1, 4, 4]), net.const([1], np.int64), out="y"), ["N", 4, 4])
+    explain = Explainer(net.model(), method="rise", score="y[:, 1]", options={"masks": 4000, "cells": 4, "keep": 0.5})
+    expected = np.full((4, 4), 0.5)
+    expected[1, 2] = 1
+    got = explain.run({"image": np.ones((1, 1, 4, 4), np.float32)}, 2)
+    np.testing.assert_allclose(got["cam"][0, 0], expected, atol=0.06)
+
+
 def test_the_seed_makes_it_repeatable() -> None:
     model = small_cnn()
     feeds = images(model)
