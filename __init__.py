@@ -20,7 +20,7 @@ from .graph_rewrites.backward import GRADIENTS, gradient_of
 from .graph_rewrites.backward_rules import RULES, backward_rule
 from .graph_rewrites.errors import OnnxplainError, UsageError
 from .graph_rewrites.layers import Layer
-from .graph_rewrites.metadata import VERSION
+from .graph_rewrites.metadata import VERSION, add_metadata
 from .graph_rewrites.methods.registry import METHODS, method
 from .graph_rewrites.rewrite import layers, rewrite
 from .graph_rewrites.vjp import append_vjp
@@ -41,6 +41,7 @@ __all__ = [
     "OnnxplainError",
     "Preprocess",
     "UsageError",
+    "add_metadata",
     "append_vjp",
     "backward_rule",
     "gradient_of",
