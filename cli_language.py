@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .cli_options import Json, Labels, Layers, Methods, PreprocessText, Providers, method_names
+from .cli_options import Json, Labels, Layers, Methods, PreprocessText, Providers, Score, method_names
 from .cli_output import notes, report_all, show, steps
 from .engine.images import write_image
 from .engine.labels import read_labels
@@ -72,6 +72,7 @@ def vqa(
     ] = None,
     method: Methods = None,
     layer: Layers = None,
+    score: Score = None,
     preprocess: PreprocessText = None,
     labels: Labels = None,
     providers: Providers = None,
@@ -88,6 +89,7 @@ def vqa(
         answer,
         methods=names,
         layers=layer,
+        score=score,
         preprocess=preprocess,
         labels=read_labels(labels) if labels else None,
         providers=providers,

@@ -90,11 +90,17 @@ class TextModel:
         number = self.vocabulary.ids[fill] if isinstance(fill, str) else fill
         return np.array([[*ids, *[number] * (width - len(ids))]], np.int64)
 
-    def outputs_of_rank(self, rank: int) -> list[str]:
-        """The float outputs with so many axes, by name; those of which the model does not say it included."""
-        outputs = {value.name: value.type.tensor_type for value in self.proto.graph.output}
-        floats = {name: kind for name, kind in outputs.items() if kind.elem_type in FLOAT_TYPES}
-        return [name for name, kind in floats.items() if _rank(kind) in (rank, None)]
+    def scores(self, rank: int, count: int | None = None) -> list[str]:
+        """The float outputs with so many axes, and so many entries along the last, by name.
+
+        Those of which the model does not say it are included.
+        """
+        kinds = {value.name: value.type.tensor_type for value in self.proto.graph.output}
+        fitting = [
+            name for name, kind in kinds.items() if kind.elem_type in FLOAT_TYPES and _rank(kind) in (rank, None)
+        ]
+        last = {name: kinds[name].shape.dim[-1].dim_value if _rank(kinds[name]) else 0 for name in fitting}
+        return [name for name in fitting if count is None or last[name] in (count, 0)]
 
     def lacks(self, what: str) -> OnnxplainError:
         """The error for a record without something."""
@@ -113,11 +119,15 @@ class CaptionerModel(TextModel):
             if "words" not in self.record["names"]:
                 raise UsageError(f"{self.name}: is explained already, but not as a captioner; give the original model")
         else:
-            found = self.outputs_of_rank(3)
-            if not found and self.outputs_of_rank(2):
+            words = len(self.vocabulary.vocabulary)
+            found = self.scores(3, words)
+            if not self.scores(3) and self.scores(2):
                 raise UsageError(f"{self.name}: scores whole answers and no words of captions; use onnxplain vqa")
             if len(found) != 1:
-                raise UsageError(f"{self.name}: {len(found)} outputs score words [N, T, vocabulary]; leave one in it")
+                raise UsageError(
+                    f"{self.name}: {len(found)} outputs score the {words} words of its vocabulary [N, T, {words}], "
+                    f"where a captioner has one; {HELP}"
+                )
             self.output = found[0]
         if self.vocabulary.begin is None or self.vocabulary.end is None or self.vocabulary.length is None:
             raise self.lacks("begin, end or length, which captions need")
@@ -153,9 +163,10 @@ class AnswererModel(TextModel):
 
     def __init__(self, source: ModelSource) -> None:
         super().__init__(source)
-        is_captioner = "words" in self.record["names"] if self.is_explained else not self.outputs_of_rank(2)
-        if is_captioner:
+        if "words" in self.record.get("names", {}) or (self.scores(3) and not self.scores(2)):
             raise UsageError(f"{self.name}: scores words of captions and no whole answers; use onnxplain caption")
+        if not self.scores(2):
+            raise UsageError(f"{self.name}: no output scores answers [N, answers]; {HELP}")
 
 
 def name_of(source: ModelSource) -> str:

@@ -107,6 +107,15 @@ def test_the_record_of_an_explained_model_holds_vocabulary_and_answers() -> None
     assert (record["text"], record["labels"]) == (QUESTIONS, ANSWERS)
 
 
+def picking() -> onnx.ModelProto:
+    """An answerer that gives the answer alone and no scores."""
+    model = answerer()
+    model.graph.node.append(onnx.helper.make_node("ArgMax", ["logits"], ["answer"], axis=1))
+    del model.graph.output[:]
+    model.graph.output.append(onnx.helper.make_tensor_value_info("answer", onnx.TensorProto.INT64, ["N", 1]))
+    return model
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -116,6 +125,7 @@ def test_the_record_of_an_explained_model_holds_vocabulary_and_answers() -> None
         (greedy_decoder(), "net: takes no words, it only writes them; give a model that takes token ids"),
         (answerer(answers=None), "net: its record names no answers; give them in order, labels= .--labels."),
         (recorded(answerer(), labels=ANSWERS[:2]), "2 labels for a model of 4 classes"),
+        (picking(), "net: no output scores answers .N, answers."),
         (without(answerer(), "preprocessing"), "net: its record names no preprocessing"),
     ],
 )
