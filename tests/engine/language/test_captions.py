@@ -162,6 +162,13 @@ def two_outputs(beside: int = len(WORDS)) -> onnx.ModelProto:
     return model
 
 
+def declared(steps: int) -> onnx.ModelProto:
+    """The captioner with a number of steps written to its output, as PyTorch's exporter does."""
+    model = captioner()
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = steps
+    return model
+
+
 def test_the_output_that_scores_words_is_found_beside_others() -> None:
     assert Captioner(two_outputs(beside=12))(PHOTO).text == Captioner(captioner())(PHOTO).text
 
@@ -184,6 +191,7 @@ def test_the_output_that_scores_words_is_found_beside_others() -> None:
             "2 outputs score the 9 words of its vocabulary .N, T, 9., where a captioner has one",
         ),
         (captioner(vocabulary=WORDS[:7]), UsageError, "0 outputs score the 7 words of its vocabulary"),
+        (declared(5), UsageError, "its output 'logits' is declared with 5 steps, its input 'tokens' with any number"),
         (captioner(seed=5), OnnxplainError, "ends its caption of this image before the first word.*--caption"),
         (captioner(6, pad=None), OnnxplainError, "lacks a token pad, to fill up texts of fewer than 6 words"),
     ],
