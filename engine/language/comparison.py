@@ -111,9 +111,7 @@ def caption_picture(captions: Mapping[str, Caption]) -> Image:
         for column, one in _columns((method, caption.explanations) for method, caption in captions.items())
     }
     heading = next(iter(captions.values())).text
-    return contact_sheet(
-        _table(cells), heading=heading, photos=True, describe=lambda one: f"{one.label} {one.score:.2f}"
-    )
+    return contact_sheet(_table(cells), heading=heading, photos=True, describe=_with_logarithm)
 
 
 def answer_picture(answers: Mapping[str, Mapping[str, Answers]]) -> Image:
@@ -151,6 +149,11 @@ def _columns(methods: Iterable[tuple[str, list[Explanation]]]) -> Iterable[tuple
 def _table(cells: dict[tuple[str, str], Explanation]) -> Comparison:
     rows, columns = (list(dict.fromkeys(key[axis] for key in cells)) for axis in (0, 1))
     return Comparison(rows, columns, cells)
+
+
+def _with_logarithm(word: Explanation) -> str:
+    """The word and the logarithm of its probability."""
+    return f"{word.label if word.target else SENTENCE} {word.score:.2f}"
 
 
 def _with_share(answer: Explanation) -> str:

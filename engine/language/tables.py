@@ -37,9 +37,9 @@ def caption_table(captions: Mapping[str, Caption], picture: Path) -> Group:
     caption = _first(captions)
     table = Table("", "word", "log-probability", "probability", title=escape(caption.text))
     for place, (word, value) in enumerate(zip(caption.words, caption.log_probabilities, strict=True), 1):
-        table.add_row(str(place), escape(word), f"{value:.3f}", f"{math.exp(value):.1%}")
+        table.add_row(str(place), escape(word), f"{value:.3f}", f"{math.exp(value):.3g}")
     table.add_section()
-    table.add_row("", "sentence", f"{caption.log_probability:.3f}", f"{math.exp(caption.log_probability):.1%}")
+    table.add_row("", "sentence", f"{caption.log_probability:.3f}", f"{math.exp(caption.log_probability):.3g}")
     return Group(table, f"{', '.join(captions)}: {escape(str(picture))}")
 
 
