@@ -16,7 +16,8 @@ from ..model_input import fit_to_input, wanted_preprocess
 from ..preprocess import Preprocess
 from ..runner import Runner
 from ..session import Session
-from .text_model import INTEGERS, CaptionerModel, fed_inputs, name_of, recorded_vocabulary
+from .record import INTEGERS, fed_inputs, name_of, recorded_vocabulary
+from .text_model import CaptionerModel
 from .vocabulary import Vocabulary
 
 

@@ -15,9 +15,8 @@ from ...graph_rewrites.rewrite import rewrite
 from ...graph_rewrites.tensors import FLOAT_TYPES
 from ..preprocess import Preprocess
 from ..runner import Arrays
-from .vocabulary import HELP, Vocabulary
-
-INTEGERS = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+from .record import fed_inputs, name_of, rank_of, recorded_vocabulary
+from .vocabulary import HELP
 
 
 class TextModel:
@@ -67,7 +66,7 @@ class TextModel:
     @property
     def fixed_length(self) -> int | None:
         """How many token ids the model takes, where that is fixed."""
-        return (self._tokens.shape.dim[1].dim_value or None) if _rank(self._tokens) == 2 else None
+        return (self._tokens.shape.dim[1].dim_value or None) if rank_of(self._tokens) == 2 else None
 
     def tokens(self, ids: Sequence[int]) -> np.ndarray:
         """Token ids as the model takes them, [1, T]; where its T is fixed, padding follows.
@@ -97,9 +96,9 @@ class TextModel:
         """
         kinds = {value.name: value.type.tensor_type for value in self.proto.graph.output}
         fitting = [
-            name for name, kind in kinds.items() if kind.elem_type in FLOAT_TYPES and _rank(kind) in (rank, None)
+            name for name, kind in kinds.items() if kind.elem_type in FLOAT_TYPES and rank_of(kind) in (rank, None)
         ]
-        last = {name: kinds[name].shape.dim[-1].dim_value if _rank(kinds[name]) else 0 for name in fitting}
+        last = {name: kinds[name].shape.dim[-1].dim_value if rank_of(kinds[name]) else 0 for name in fitting}
         return [name for name in fitting if count is None or last[name] in (count, 0)]
 
     def lacks(self, what: str) -> OnnxplainError:
@@ -148,7 +147,7 @@ class CaptionerModel(TextModel):
         PyTorch 2.13's exporter writes one where an LSTM makes the output, though the model takes any number.
         """
         kinds = {value.name: value.type.tensor_type for value in self.proto.graph.output}
-        steps = kinds[self.output].shape.dim[1].dim_value if _rank(kinds[self.output]) else 0
+        steps = kinds[self.output].shape.dim[1].dim_value if rank_of(kinds[self.output]) else 0
         if steps and steps != self.fixed_length:
             raise UsageError(
                 f"{self.name}: its output {self.output!r} is declared with {steps} steps, its input {self.input!r} "
@@ -181,40 +180,3 @@ class AnswererModel(TextModel):
             raise UsageError(f"{self.name}: scores words of captions and no whole answers; use onnxplain caption")
         if not self.scores(2):
             raise UsageError(f"{self.name}: no output scores answers [N, answers]; {HELP}")
-
-
-def name_of(source: ModelSource) -> str:
-    """How messages call a model."""
-    return (source.graph.name or "model") if isinstance(source, onnx.ModelProto) else str(source)
-
-
-def fed_inputs(proto: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
-    """The inputs that a caller feeds, by name."""
-    weights = {tensor.name for tensor in proto.graph.initializer}
-    return {value.name: value for value in proto.graph.input if value.name not in weights}
-
-
-def recorded_vocabulary(name: str, proto: onnx.ModelProto) -> Vocabulary:
-    """The vocabulary in a model's record.
-
-    Raises:
-        UsageError: there is none, and the model has nothing to do with words.
-        OnnxplainError: there is none, or none that is understood.
-    """
-    record = read_metadata(proto) or {}
-    if record.get("text") is not None:
-        try:
-            return Vocabulary.from_json(record["text"])
-        except OnnxplainError as error:
-            raise OnnxplainError(f"{name}: {error}") from error
-    target = record.get("names", {}).get("target")
-    values = [value for value in (*fed_inputs(proto).values(), *proto.graph.output) if value.name != target]
-    kinds = [value.type.tensor_type for value in values]
-    if not any(kind.elem_type in INTEGERS and _rank(kind) == 2 for kind in kinds):
-        raise UsageError(f"{name}: neither takes nor gives words; use onnxplain explain for models of images alone")
-    raise OnnxplainError(f"{name}: records no vocabulary; add `text` to its record, {HELP}")
-
-
-def _rank(kind: onnx.TypeProto.Tensor) -> int | None:
-    """How many axes there are; None where the model does not say."""
-    return len(kind.shape.dim) if kind.HasField("shape") else None
