@@ -48,8 +48,8 @@ from .cli_output import (
 from .engine import embedded
 from .engine.arguments import pairs
 from .engine.certificate import SIDE, certify
-from .engine.compare import Comparison
 from .engine.compare import compare as compare_methods
+from .engine.experiments.occlusion_sizes import described, occlusion_sizes
 from .engine.explainer import Explainer
 from .engine.labels import read_labels
 from .engine.many_runs.occlusion import PAPER_SIZES
@@ -177,24 +177,25 @@ def occlude(
     ] = None,
     stride: Annotated[int, typer.Option(help="Pixels from patch to patch; default: a third of the patch.")] = 0,
     fill: Annotated[str, typer.Option(help="What covers: mean, zero or blur.")] = "mean",
+    against: Annotated[
+        str | None, typer.Option(help="A method, as grad-cam, to draw first and rank-correlate each map with.")
+    ] = None,
     target: Targets = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("occlusion.png"),
     as_json: Json = False,
 ) -> None:
     """Draw how much the score drops where a patch covers the image, for patches of several sizes."""
-    rows = {
-        f"{side} pixels": compare_methods(
-            *model_and_photo(model, image),
-            methods=["occlusion"],
-            target=target,
-            inputs=chosen.inputs,
-            options={"size": side, "stride": stride, "fill": fill},
-            progress=steps,
-            **chosen.arguments(),
-        )
-        for side in dict.fromkeys(size or PAPER_SIZES)
-    }
-    save_comparison(Comparison.stacked(rows), output, as_json)
+    comparison = occlusion_sizes(
+        *model_and_photo(model, image),
+        size or PAPER_SIZES,
+        against=against,
+        options={"stride": stride, "fill": fill},
+        target=target,
+        inputs=chosen.inputs,
+        progress=steps,
+        **chosen.arguments(),
+    )
+    save_comparison(comparison, output, as_json, described)
 
 
 @app.command("layers")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import typer
 from rich.console import Console, RenderableType
 from rich.progress import MofNCompleteColumn, Progress
 
-from .engine.compare import Comparison
+from .engine.compare import Comparison, name_of
 from .engine.contact_sheet import contact_sheet
 from .engine.explainer import Explainer
+from .engine.explanation import Explanation
 from .engine.images import write_image
 from .engine.many_runs.registry import MANY_RUNS
 from .engine.tables import row_of
@@ -31,9 +32,11 @@ def show(data: Any, shown: RenderableType, as_json: bool) -> None:
         screen.print(shown)
 
 
-def save_comparison(comparison: Comparison, output: Path, as_json: bool) -> None:
-    """Writes the picture of a comparison, and prints what is in it."""
-    write_image(output, contact_sheet(comparison))
+def save_comparison(
+    comparison: Comparison, output: Path, as_json: bool, describe: Callable[[Explanation], str] = name_of
+) -> None:
+    """Writes the picture of a comparison, each map described below it, and prints what is in it."""
+    write_image(output, contact_sheet(comparison, describe=describe))
     cells = comparison.cells.items()
     rows = [{"row": row, "column": column, **row_of(one, output)} for (row, column), one in cells]
     show(rows, f"{output}: {len(comparison.rows)} x {len(comparison.columns)} explanations", as_json)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from onnxplain.engine.evaluation.rank_correlation import rank_correlation
 from onnxplain.engine.many_runs.registry import MANY_RUNS
 from onnxplain.graph_rewrites.methods.registry import METHODS
 
@@ -77,7 +78,22 @@ def test_occlude_draws_a_row_for_each_size(folder: Path) -> None:
     rows = json.loads(run(folder, *command, "-o", "o.png", "--json").stdout)
     assert [row["row"] for row in rows] == ["3 pixels", "6 pixels"]
     assert cv2.imread(str(folder / "o.png")).std() > 20
+    assert "rank_correlation" not in rows[0]
     assert_refused(run(folder, *command, "--fill", "black"), 2, "'fill'", "mean, zero, blur")
+
+
+def test_occlude_compares_each_size_with_another_method(folder: Path) -> None:
+    command = ["occlude", "vgg.onnx", "photo.png", *RAW, "--size", "3", "--stride", "4", "-t", "0", "-t", "top1"]
+    rows = json.loads(run(folder, *command, "--against", "gradient", "--json").stdout)
+    assert [row["row"] for row in rows] == ["gradient", "gradient", "3 pixels", "3 pixels"]
+    base = ["--preprocess", RAW[1], "--npy", "-t", "0"]
+    run(folder, "explain", "vgg.onnx", "photo.png", *base, "--method", "gradient", "-o", "gradient")
+    patches = ["--option", "size=3", "--option", "stride=4"]
+    run(folder, "explain", "vgg.onnx", "photo.png", *base, "--method", "occlusion", *patches, "-o", "occlusion")
+    maps = [np.load(folder / method / "photo_0.npy") for method in ("gradient", "occlusion")]
+    assert rows[2]["rank_correlation"] == pytest.approx(rank_correlation(*maps), abs=1e-12)
+    assert "rank_correlation" not in rows[0]
+    assert_refused(run(folder, *command, "--against", "grad-camm"), 2, "'grad-camm'", "grad-cam")
 
 
 def test_an_explained_model_at_the_input_needs_no_flags(folder: Path) -> None:
