@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
+from .cli_experiments import sweep
 from .cli_language import caption, vqa
 from .cli_options import (
     Image,
@@ -284,6 +285,7 @@ def check(
 
 app.command()(caption)
 app.command()(vqa)
+app.command()(sweep)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,38 @@
+"""Experiments as tables for people, and as plain JSON types for programs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from ..compare import name_of
+from ..tables import row_of
+from .depth import Sweep
+
+
+def sweep_data(sweep: Sweep, picture: Path) -> dict[str, Any]:
+    """A sweep as plain JSON types; times in seconds, memory in bytes."""
+    rows = zip(sweep.explanations, sweep.sizes, sweep.agreement, strict=True)
+    return {
+        "layers": [
+            {**row_of(one, picture), "size": size, "rank_correlation": None if math.isnan(value) else value}
+            for one, size, value in rows
+        ],
+        "seconds": sweep.cost.seconds,
+        "memory": sweep.cost.memory,
+    }
+
+
+def sweep_table(sweep: Sweep, picture: Path) -> Table:
+    """The layers with the sizes of their maps and their agreement with the last one."""
+    table = Table("layer", "size", "agreement", title=escape(name_of(sweep.explanations[0])))
+    for one, size, value in zip(sweep.explanations, sweep.sizes, sweep.agreement, strict=True):
+        table.add_row(escape(str(one.layer)), size, "" if math.isnan(value) else f"{value:.3f}")
+    times = ", ".join(f"{step} {seconds:.2f} s" for step, seconds in sweep.cost.seconds.items())
+    memory = "" if sweep.cost.memory is None else f", {sweep.cost.memory / 1e6:.0f} MB at most"
+    table.caption = f"agreement: rank correlation with the last layer's map\n{times}{memory}\n{escape(str(picture))}"
+    return table
