@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .cli_experiments import sweep
+from .cli_experiments import ablate, sweep
 from .cli_language import caption, vqa
 from .cli_options import (
     Image,
@@ -285,6 +285,7 @@ def check(
 
 app.command()(caption)
 app.command()(vqa)
+app.command()(ablate)
 app.command()(sweep)
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from onnxplain.engine.experiments.ablation import ABLATIONS
 
 from .graph_rewrites.networks import residual_cnn, small_cnn
 from .test_cli import assert_refused, run
@@ -55,3 +56,29 @@ def test_sweep_explains_every_layer(folder: Path) -> None:
 def test_a_sweep_that_cannot_be_is_one_line(folder: Path, arguments: list[str], code: int, words: list[str]) -> None:
     assert_refused(run(folder, "sweep", *arguments, *RAW), code, *words)
     assert not (folder / "sweep.png").exists()
+
+
+def test_ablate_draws_what_each_part_of_grad_cam_does(folder: Path) -> None:
+    command = ["ablate", "residual.onnx", "photo.png", *RAW, "--layer", "stem"]
+    result = run(folder, *command, "-t", "3", "-t", "top1", "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert [row["ablation"] for row in found["drawn"]] == 2 * list(ABLATIONS)
+    assert found["measured"] == 0
+    assert cv2.imread(str(folder / "ablation.png")).std() > 20
+    assert "1 x 6 maps" in run(folder, *command).stdout
+    plain = run(folder, "ablate", "plain.onnx", "photo.png", *RAW)
+    assert plain.returncode == 0
+    assert "guided ReLU: left out" in plain.stderr
+    assert "1 x 4 maps" in plain.stdout
+
+
+def test_ablate_draws_the_first_images_and_names_what_fails(folder: Path) -> None:
+    (folder / "broken.png").write_bytes(b"\x89PNG")
+    given = ["photo.png", "broken.png"]
+    result = run(folder, "ablate", "residual.onnx", *given, *RAW)
+    assert result.returncode == 1
+    assert "broken.png" in result.stderr
+    assert (folder / "ablation.png").is_file()
+    assert "the first 1 of 2 images" in run(folder, "ablate", "residual.onnx", *given, *RAW, "--draw", "1").stderr
+    assert_refused(run(folder, "ablate", "residual.onnx"), 2, "no images given")

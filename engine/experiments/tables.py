@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ..compare import name_of
 from ..tables import row_of
+from .ablation import Ablated
 from .depth import Sweep
 
 
@@ -35,4 +36,23 @@ def sweep_table(sweep: Sweep, picture: Path) -> Table:
     times = ", ".join(f"{step} {seconds:.2f} s" for step, seconds in sweep.cost.seconds.items())
     memory = "" if sweep.cost.memory is None else f", {sweep.cost.memory / 1e6:.0f} MB at most"
     table.caption = f"agreement: rank correlation with the last layer's map\n{times}{memory}\n{escape(str(picture))}"
+    return table
+
+
+def ablation_data(ablated: Ablated, picture: Path) -> dict[str, Any]:
+    """An ablation as plain JSON types; measures as their means."""
+    drawn = [{"ablation": name, **row_of(one, picture)} for found in ablated.drawn for name, one in found.items()]
+    return {"measures": ablated.means(), "measured": ablated.count, "drawn": drawn}
+
+
+def ablation_table(ablated: Ablated, picture: Path) -> Table | str:
+    """The means of the measures by change; where nothing was measured, what was drawn."""
+    drawn = f"{len(ablated.drawn)} x {len(ablated.names)} maps: {picture}"
+    means = ablated.means()
+    if not means:
+        return drawn
+    measures = list(next(iter(means.values())))
+    table = Table("", *measures, title=f"means over {ablated.count} objects", caption=escape(drawn))
+    for name, values in means.items():
+        table.add_row(name, *(f"{values[measure]:.1%}" for measure in measures))
     return table
