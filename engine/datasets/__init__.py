@@ -1,0 +1,1 @@
+"""Images with annotations: the data sets that explanations are measured on."""
