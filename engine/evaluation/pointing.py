@@ -5,6 +5,8 @@ Maps are float [H, W]; masks bool [H, W], at the same size. Only positive values
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +50,30 @@ def energy_inside(heatmap: Map, mask: Mask) -> float:
     heat = np.maximum(heatmap, 0, dtype=np.float64)
     total = heat.sum()
     return float(heat[mask].sum() / total) if total > 0 else 0.0
+
+
+def is_difficult(mask: Mask, distractors: bool) -> bool:
+    """Whether an object is hard to point at: under a quarter of the image, and an object of another class is there.
+
+    Source: Zhang et al. 2016, section 4.1, the difficult set.
+
+    Args:
+        mask: all objects of the class.
+        distractors: whether there are objects of other classes.
+    """
+    return bool(mask.mean() < 1 / 4) and distractors
+
+
+def mean_over_classes(hits: Sequence[tuple[str, float]]) -> float:
+    """The mean over classes of the mean of each class's hits, as Zhang et al. 2016 report it; NaN of no hits.
+
+    Args:
+        hits: the class and the hit of each image and class.
+    """
+    by_class: dict[str, list[float]] = {}
+    for label, hit in hits:
+        by_class.setdefault(label, []).append(hit)
+    return float(np.mean([np.mean(found) for found in by_class.values()])) if by_class else float("nan")
 
 
 def centre_map(shape: tuple[int, int]) -> Map:

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnxplain.engine.evaluation.pointing import centre_map, energy_inside, pointing
+from onnxplain.engine.evaluation.pointing import (
+    centre_map,
+    energy_inside,
+    is_difficult,
+    mean_over_classes,
+    pointing,
+)
 from onnxplain.graph_rewrites.errors import UsageError
 
 
@@ -59,3 +65,15 @@ def test_what_cannot_be_measured_is_refused(measure: object) -> None:
         measure(spot(0, 0), np.ones((4, 4), np.bool_))  # type: ignore[operator]
     with pytest.raises(UsageError, match="mask of the object is empty"):
         measure(spot(0, 0), np.zeros((8, 10), np.bool_))  # type: ignore[operator]
+
+
+def test_small_objects_beside_others_are_difficult() -> None:
+    assert is_difficult(box(0, 0, 4, 4), distractors=True)  # 16 of 80 pixels
+    assert not is_difficult(box(0, 0, 4, 5), distractors=True)  # a quarter
+    assert not is_difficult(box(0, 0, 4, 4), distractors=False)
+
+
+def test_classes_count_alike_however_often_they_occur() -> None:
+    hits = [("cat", 1.0), ("cat", 1.0), ("cat", 0.0), ("dog", 0.5)]
+    assert mean_over_classes(hits) == (2 / 3 + 1 / 2) / 2
+    assert np.isnan(mean_over_classes([]))
