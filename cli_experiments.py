@@ -22,14 +22,18 @@ from .cli_options import (
     model_and_photos,
     with_options,
 )
-from .cli_output import notes, report_all, show, steps
+from .cli_output import note_assumption, notes, report_all, show, steps
+from .engine import embedded
 from .engine.arguments import pairs
-from .engine.experiments.ablation import Case, ablations
+from .engine.datasets.dataset import Dataset
+from .engine.datasets.mapping import ClassMapping, read_mapping
+from .engine.datasets.read import read_dataset
+from .engine.experiments.ablation import Case, ablations, annotated_cases
 from .engine.experiments.ablation import ablate as ablate_cases
 from .engine.experiments.depth import sweep as sweep_layers
 from .engine.experiments.tables import ablation_data, ablation_table, sweep_data, sweep_table
 from .engine.images import write_image
-from .graph_rewrites.errors import OnnxplainError
+from .graph_rewrites.errors import OnnxplainError, UsageError
 
 
 @with_options
@@ -39,24 +43,49 @@ def ablate(
     images: Images = None,
     target: Targets = None,
     layer: Layers = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(help="Boxes or masks to measure by (COCO, VOC, ImageNet, CSV); IMAGES is then their folder."),
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="From the classes of the annotations to the model's: .json or .csv.")
+    ] = None,
     draw: Annotated[int, typer.Option(min=1, help="How many rows the picture has at most.")] = 8,
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("ablation.png"),
     as_json: Json = False,
 ) -> None:
     """Change one part of Grad-CAM at a time: without ReLU, other gradients, pooling and backward rules."""
-    source, paths = model_and_photos(model, images)
+    source, paths = (model or embedded.MODEL, []) if annotations else model_and_photos(model, images)
+    dataset = _annotated(annotations, images, target) if annotations else None
     left_out: list[str] = []
     failures: list[OnnxplainError] = []
     explainers = ablations(source, left_out.append, layers=layer, **chosen.arguments())
+    explainer = next(iter(explainers.values()))
+    note_assumption(explainer)
+    if dataset is None:
+        cases = [Case(path, target) for path in paths[:draw]]
+    else:
+        classes = ClassMapping(explainer.labels, explainer.classes, read_mapping(mapping) if mapping else None, mapping)
+        cases = list(annotated_cases(dataset, classes, failures.append))
+    found = ablate_cases(
+        explainers, steps(cases, len(cases)), inputs=chosen.inputs, draw=draw, on_error=failures.append
+    )
+    write_image(output, found.picture())
     if len(paths) > draw:
         notes.print(f"note: the first {draw} of {len(paths)} images are drawn; see --draw")
-    cases = (Case(path, target) for path in steps(paths[:draw], len(paths[:draw])))
-    found = ablate_cases(explainers, cases, inputs=chosen.inputs, draw=draw, on_error=failures.append)
-    write_image(output, found.picture())
     for note in left_out:
         notes.print(f"note: {note}", markup=False)
     show(ablation_data(found, output), ablation_table(found, output), as_json)
     report_all(failures)
+
+
+def _annotated(annotations: Path, images: list[str] | None, target: list[str] | None) -> Dataset:
+    """The data set, whose classes are the targets."""
+    if target:
+        raise UsageError("the annotations say which classes are explained; leave --target or --annotations out")
+    if len(images or ()) > 1:
+        raise UsageError("with --annotations, one folder of images is given at most")
+    return read_dataset(annotations, images[0] if images else None)
 
 
 @with_options

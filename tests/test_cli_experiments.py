@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from onnxplain.engine.evaluation.pointing import energy_inside
 from onnxplain.engine.experiments.ablation import ABLATIONS
 
 from .graph_rewrites.networks import residual_cnn, small_cnn
@@ -82,3 +83,29 @@ def test_ablate_draws_the_first_images_and_names_what_fails(folder: Path) -> Non
     assert (folder / "ablation.png").is_file()
     assert "the first 1 of 2 images" in run(folder, "ablate", "residual.onnx", *given, *RAW, "--draw", "1").stderr
     assert_refused(run(folder, "ablate", "residual.onnx"), 2, "no images given")
+
+
+def test_ablate_measures_where_boxes_are_given(folder: Path) -> None:
+    (folder / "photos").mkdir()
+    (folder / "photo.png").rename(folder / "photos" / "photo.png")
+    lines = ["image,label,x0,y0,x1,y1", "photo.png,cat,2,3,20,18", "photo.png,dog,0,0,9,9", "gone.png,cat,0,0,5,5"]
+    (folder / "boxes.csv").write_text("\n".join(lines))
+    (folder / "classes.csv").write_text("cat,3\ndog,\n")
+    command = ["ablate", "residual.onnx", "photos", *RAW, "--layer", "stem", "--annotations", "boxes.csv"]
+    result = run(folder, *command, "--mapping", "classes.csv", "--json")
+    assert result.returncode == 1
+    assert "gone.png" in result.stderr
+    found = json.loads(result.stdout)
+    assert found["measured"] == 1
+    assert list(found["measures"]) == list(ABLATIONS)
+    assert {row["target"] for row in found["drawn"]} == {3}
+    run(folder, "explain", "residual.onnx", "photos", *RAW, "--layer", "stem", "-t", "3", "--npy")
+    (path,) = (folder / "explanations").glob("*.npy")
+    region = np.zeros((20, 24), np.bool_)
+    region[3:18, 2:20] = True
+    inside = energy_inside(np.load(path), region)
+    assert found["measures"]["Grad-CAM"]["energy inside"] == pytest.approx(inside, abs=1e-6)
+    assert "guided ReLU" in run(folder, *command, "--mapping", "classes.csv").stdout
+    assert_refused(run(folder, *command), 2, "'cat'", "--labels")
+    assert_refused(run(folder, *command, "-t", "1"), 2, "--target or --annotations")
+    assert_refused(run(folder, *command, "--annotations", "none.csv"), 1, "none.csv", "no such")

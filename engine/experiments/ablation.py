@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,10 @@ from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ...graph_rewrites.model_file import ModelSource
 from ..compare import Comparison, name_of
 from ..contact_sheet import contact_sheet
+from ..datasets.annotation import AnnotatedObject
+from ..datasets.dataset import Dataset
+from ..datasets.mapping import ClassMapping
+from ..evaluation.boxes import localises
 from ..evaluation.pointing import Map, Mask, energy_inside, pointing
 from ..explainer import Explainer, Source
 from ..explanation import Explanation
@@ -23,12 +26,27 @@ from ..images import Image
 from ..tables import file_stem
 from ..targets import Target
 
-Measure = Callable[[Map, Mask], float]
+Measure = Callable[[Map, Sequence[AnnotatedObject]], float]
 TOLERANCE = 15  # pixels of the source image (Zhang et al. 2016, section 4.1)
-MEASURES: Mapping[str, Measure] = {
-    "pointing game": partial(pointing, tolerance=TOLERANCE),
-    "energy inside": energy_inside,
-}
+
+
+def localisation_error(heatmap: Map, objects: Sequence[AnnotatedObject]) -> float:
+    """0 where the map's box overlaps that of an object by half, see `localises`; else 1."""
+    shape = heatmap.shape
+    return 1.0 - localises(heatmap, [one.extent(shape) for one in objects])
+
+
+def hit(heatmap: Map, objects: Sequence[AnnotatedObject], tolerance: float = TOLERANCE) -> float:
+    """The pointing game, see `pointing`."""
+    return pointing(heatmap, _region(objects, heatmap), tolerance)
+
+
+def energy(heatmap: Map, objects: Sequence[AnnotatedObject]) -> float:
+    """The share of the map's positive values inside the objects, see `energy_inside`."""
+    return energy_inside(heatmap, _region(objects, heatmap))
+
+
+MEASURES: Mapping[str, Measure] = {"localisation error": localisation_error, "hits": hit, "energy inside": energy}
 
 
 class Ablation(NamedTuple):
@@ -54,13 +72,13 @@ class Case:
 
     Attributes:
         source: a path, or a uint8 [H, W, 3] RGB array.
-        target: a class, or several where no region is known, see `Explainer`; None is the top class.
-        region: bool [H, W], the objects of that class; None where they are not known.
+        target: a class, or several, see `Explainer`; None is the top class.
+        objects: those of the class; where there are some, only the target of the highest score is explained.
     """
 
     source: Source
     target: Target | Sequence[Target] | None = None
-    region: Mask | None = None
+    objects: Sequence[AnnotatedObject] = ()
 
 
 @dataclass
@@ -69,24 +87,24 @@ class Ablated:
 
     Attributes:
         names: the changes that the model allows, Grad-CAM first.
-        values: each measure of each map, by change and measure; empty where no region was known.
+        values: the measures of each map by name, by change; empty where no objects were known.
         drawn: the explanations to be drawn, by change, one dict a case.
     """
 
     names: list[str]
-    values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    values: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     drawn: list[dict[str, Explanation]] = field(default_factory=list)
 
     @property
     def count(self) -> int:
         """How many maps of each change were measured."""
-        return max((len(values) for measures in self.values.values() for values in measures.values()), default=0)
+        return max(map(len, self.values.values()), default=0)
 
     def means(self) -> dict[str, dict[str, float]]:
         """The mean of each measure, by change and measure."""
         return {
-            name: {measure: float(np.mean(values)) for measure, values in measures.items()}
-            for name, measures in self.values.items()
+            name: {measure: float(np.mean([one[measure] for one in judged])) for measure in judged[0]}
+            for name, judged in self.values.items()
         }
 
     def picture(self) -> Image:
@@ -130,24 +148,32 @@ def ablate(
     draw: int = 8,
     on_error: Callable[[OnnxplainError], None] | None = None,
 ) -> Ablated:
-    """Explains each case by Grad-CAM and each of its changes, and measures what lies in the region.
+    """Explains each case by Grad-CAM and each of its changes, and measures where the maps lie.
 
     Args:
         explainers: see `ablations`.
         cases: what to explain.
         inputs: the model's further inputs.
-        measures: of a map and a region, by name.
-        draw: how many of the cases, from the first, are kept for the picture.
-        on_error: called for an image that cannot be read, which is then left out; default: it is raised.
+        measures: of a map and the objects, by name.
+        draw: how many maps, from the first, are kept for the picture.
+        on_error: called for an image that cannot be read or whose objects lie outside it, which is then left out;
+            default: it is raised.
 
     Raises:
-        OnnxplainError: no image could be read; or as `Explainer`.
+        UsageError: objects, and several layers.
+        OnnxplainError: there is nothing to explain; or as `Explainer`.
     """
     found = Ablated(list(explainers))
     seen = 0
     for case in cases:
+        judged: dict[str, dict[str, float]] = {}
         try:
-            maps = {name: explainer(case.source, case.target, inputs) for name, explainer in explainers.items()}
+            maps = [explainer(case.source, case.target, inputs) for explainer in explainers.values()]
+            if case.objects:
+                best = _best(maps[0])
+                maps = [[each[best]] for each in maps]
+                for name, (one,) in zip(explainers, maps, strict=True):
+                    judged[name] = {key: value(one.heatmap, case.objects) for key, value in measures.items()}
         except UsageError:
             raise
         except OnnxplainError as error:
@@ -156,18 +182,54 @@ def ablate(
             on_error(error)
             continue
         seen += 1
-        for place in range(len(next(iter(maps.values())))):
-            each = {name: explanations[place] for name, explanations in maps.items()}
-            if len(found.drawn) < draw:
-                found.drawn.append(each)
-            if case.region is not None:
-                for name, one in each.items():
-                    for measure, value in measures.items():
-                        values = found.values.setdefault(name, {}).setdefault(measure, [])
-                        values.append(value(one.heatmap, case.region))
+        for name, values in judged.items():
+            found.values.setdefault(name, []).append(values)
+        rows = [dict(zip(explainers, row, strict=True)) for row in zip(*maps, strict=True)]
+        found.drawn += rows[: max(0, draw - len(found.drawn))]
     if not seen:
-        raise OnnxplainError("no image could be explained; see the errors above")
+        raise OnnxplainError("no image could be explained; see the errors above, or give others")
     return found
+
+
+def annotated_cases(
+    dataset: Dataset, mapping: ClassMapping, on_error: Callable[[OnnxplainError], None]
+) -> Iterator[Case]:
+    """Each class of each image of a data set whose objects have a place; difficult ones alone are no case.
+
+    Args:
+        dataset: the data set.
+        mapping: from its classes to the model's.
+        on_error: called for an annotation that cannot be read, which is then left out.
+
+    Raises:
+        UsageError: a class that the mapping lacks.
+    """
+    for entry in dataset.entries.values():
+        try:
+            image = entry()
+        except OnnxplainError as error:
+            on_error(error)
+            continue
+        for label in image.labels:
+            targets, objects = mapping.of(label), image.of(label)
+            if targets and objects:
+                yield Case(image.path, targets, objects)
+
+
+def _best(explanations: Sequence[Explanation]) -> int:
+    """The place of the target of the highest score.
+
+    Raises:
+        UsageError: there are several layers.
+    """
+    layers = {one.layer for one in explanations}
+    if len(layers) > 1:
+        raise UsageError(f"maps are measured at one layer, not at {len(layers)}; name one by layers= (--layer)")
+    return int(np.argmax([one.score for one in explanations]))
+
+
+def _region(objects: Sequence[AnnotatedObject], heatmap: Map) -> Mask:
+    return np.asarray(np.any([one.region(heatmap.shape) for one in objects], axis=0))
 
 
 def _row_names(drawn: Iterable[Mapping[str, Explanation]]) -> Iterator[str]:

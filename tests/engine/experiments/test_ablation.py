@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 import pytest
 from onnxplain import Explainer, rewrite
+from onnxplain.engine.datasets.annotation import AnnotatedObject
+from onnxplain.engine.evaluation.boxes import localises
 from onnxplain.engine.evaluation.pointing import energy_inside, pointing
 from onnxplain.engine.experiments.ablation import ABLATIONS, Case, ablate, ablations
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
@@ -52,17 +54,36 @@ def explained(model: onnx.ModelProto, rules: str) -> onnx.ModelProto:
     return rewrite(model, layers="stem", rules=rules, outputs=("score", "cam", "activation", "gradient"))
 
 
-def test_measures_are_means_over_the_cases_whose_region_is_known(model: onnx.ModelProto) -> None:
+def test_measures_are_means_over_the_cases_whose_objects_are_known(model: onnx.ModelProto) -> None:
     explainers = ablations(model, layers="stem", **RAW)
-    measures = {"hit": pointing, "energy": energy_inside}
-    cases = [Case(PHOTOS[0], 3, REGION), Case(PHOTOS[1], 0, ~REGION), Case(PHOTOS[2], 1)]
-    found = ablate(explainers, cases, measures=measures, draw=2)
+    objects = [
+        (AnnotatedObject("a", mask=REGION),),
+        (AnnotatedObject("b", (0, 0, 3, 4)), AnnotatedObject("b", (5, 2, 8, 8))),
+    ]
+    masks = [REGION, np.zeros((8, 8), np.bool_)]
+    masks[1][:4, :3] = masks[1][2:, 5:] = True
+    boxes = [[(1, 2, 7, 5)], [(0, 0, 3, 4), (5, 2, 8, 8)]]
+    cases = [Case(PHOTOS[0], 3, objects[0]), Case(PHOTOS[1], 0, objects[1]), Case(PHOTOS[2], 1)]
+    found = ablate(explainers, cases, draw=2)
     assert len(found.drawn) == found.count == 2
     for name, change in ABLATIONS.items():
         explainer = Explainer(model, layers="stem", rules=change.rules, options=change.options, **RAW)
-        maps = [(explainer(case.source, case.target)[0].heatmap, case.region) for case in cases[:2]]
-        for measure, value in measures.items():
-            assert found.means()[name][measure] == np.mean([value(*each) for each in maps])
+        maps = [explainer(case.source, case.target)[0].heatmap for case in cases[:2]]
+        assert found.means()[name] == {
+            "localisation error": np.mean([not localises(*each) for each in zip(maps, boxes, strict=True)]),
+            "hits": np.mean([pointing(*each, 15) for each in zip(maps, masks, strict=True)]),
+            "energy inside": np.mean([energy_inside(*each) for each in zip(maps, masks, strict=True)]),
+        }
+
+
+def test_of_several_targets_the_one_of_the_highest_score_is_judged(model: onnx.ModelProto) -> None:
+    explainers = ablations(model, **RAW)
+    scores = {target: explainers["Grad-CAM"](PHOTOS[0], target)[0].score for target in (0, 2, 4)}
+    found = ablate(explainers, [Case(PHOTOS[0], (0, 2, 4), (AnnotatedObject("a", mask=REGION),))])
+    assert [one["Grad-CAM"].target for one in found.drawn] == [max(scores, key=lambda target: scores[target])]
+    several = ablations(model, layers="all", **RAW)
+    with pytest.raises(UsageError, match="measured at one layer, not at 3"):
+        ablate(several, [Case(PHOTOS[0], 0, (AnnotatedObject("a", mask=REGION),))])
 
 
 def test_rules_that_would_change_nothing_are_left_out_and_said(model: onnx.ModelProto) -> None:
