@@ -14,6 +14,7 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from .engine.compare import Comparison, name_of
 from .engine.contact_sheet import contact_sheet
+from .engine.evaluation.maps import MethodMaps
 from .engine.explainer import Explainer
 from .engine.explanation import Explanation
 from .engine.images import write_image
@@ -68,7 +69,7 @@ def progress_over(paths: Sequence[Path], explainer: Explainer) -> Iterable[Path]
     return paths if explainer.method in MANY_RUNS else steps(paths, len(paths))
 
 
-def note_assumption(explainer: Explainer) -> None:
+def note_assumption(explainer: Explainer | MethodMaps) -> None:
     """Tells of preprocessing that is neither given nor recorded."""
     if explainer.preprocess_is_assumed:
         notes.print(f"note: the model records no preprocessing; assuming {explainer.preprocess}, see --preprocess")

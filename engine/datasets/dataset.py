@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,11 @@ class Dataset:
     kind: str
     entries: Mapping[str, Entry]
     classes: tuple[str, ...] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these images from others: SHA-256 of their names."""
+        return hashlib.sha256("\n".join(self.entries).encode("utf-8", "surrogateescape")).hexdigest()
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -1,0 +1,105 @@
+"""The command `evaluate`: how good a model's explanations are on annotated images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .cli_options import Json, Labels, Methods, PreprocessText, Providers, Score, method_names
+from .cli_output import make_folder, note_assumption, report_all, report_error, show, steps
+from .engine.datasets.mapping import read_mapping
+from .engine.datasets.read import read_dataset
+from .engine.evaluation.evaluator import Evaluator, Plan
+from .engine.evaluation.metrics import METRICS
+from .engine.evaluation.page import rank_metric, write_page
+from .engine.evaluation.perturbation import STEPS
+from .engine.evaluation.run import evaluate as evaluate_maps
+from .engine.evaluation.subject import TOLERANCE, Settings
+from .engine.evaluation.tables import evaluation_data, evaluation_table
+from .engine.labels import read_labels
+from .graph_rewrites.errors import OnnxplainError, UsageError
+
+DEFAULT_METRICS = ("localisation", "pointing", "energy")
+LISTED = 10  # failures named on the terminal
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    data: Annotated[
+        Path,
+        typer.Argument(help="COCO's .json, a VOC folder or list in its ImageSets, ImageNet's .xml or .csv, or a .csv."),
+    ],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; default: the data set's own, else that of DATA.")
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(help="From the data set's classes to the model's: .json or a .csv of two columns; else by name."),
+    ] = None,
+    method: Methods = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            "--metrics",
+            help=f"Metrics, by comma or repeated: {', '.join(METRICS)}; default: {', '.join(DEFAULT_METRICS)}.",
+        ),
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer to explain; default: the last one.")] = None,
+    crops: Annotated[int, typer.Option(help="1, or 10 to average over ten crops.")] = 1,
+    tolerance: Annotated[float, typer.Option(help="Of the pointing game, in pixels of the image.")] = TOLERANCE,
+    curve_steps: Annotated[int, typer.Option("--steps", help="Steps of deletion and insertion.")] = STEPS,
+    rank_by: Annotated[
+        str | None, typer.Option(help="The metric that tells the best cases from the worst; default: the first.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read images ahead.")] = 2,
+    score: Score = None,
+    preprocess: PreprocessText = None,
+    labels: Labels = None,
+    providers: Providers = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for results; one with results of this run is gone on with.")
+    ] = Path("evaluation"),
+    as_json: Json = False,
+) -> None:
+    """Measure how good maps are on annotated images, by the literature's protocols."""
+    if crops not in (1, 10) or curve_steps < 1 or not tolerance >= 0:
+        raise UsageError("--crops is 1 or 10, --steps at least 1 and --tolerance not negative")
+    left_out: list[OnnxplainError] = []
+    arguments: dict[str, Any] = {
+        "layer": layer,
+        "score": score,
+        "preprocess": preprocess,
+        "labels": read_labels(labels) if labels else None,
+        "providers": providers,
+    }
+    dataset = read_dataset(data, images)
+    methods = method_names(method, ("grad-cam",))
+    plan = Plan(
+        model,
+        methods,
+        method_names(metric, DEFAULT_METRICS),
+        crops=crops,
+        mapping=read_mapping(mapping) if mapping else None,
+        mapping_file=mapping,
+        settings=Settings(tolerance, curve_steps),
+        arguments=arguments,
+    )
+    evaluator = Evaluator(plan, left_out.append if len(methods) > 1 else None)
+    rank_metric(evaluator.metrics, rank_by)  # what does not fit is an error now, not at the end
+    evaluator.check(dataset)
+    note_assumption(evaluator.maps)
+    make_folder(output)
+    found = evaluate_maps(evaluator, dataset, output, workers=workers, progress=steps)
+    page = write_page(found, evaluator, dataset, rank_by=rank_by)
+    show(evaluation_data(found) | {"page": str(page)}, evaluation_table(found, evaluator.metrics), as_json)
+    if len(found.failures) > LISTED:
+        for failure in found.failures[:LISTED]:
+            report_error(failure)
+        report_error(
+            OnnxplainError(f"{len(found.failures) - LISTED} more images failed; {output}/results.jsonl has all")
+        )
+        raise typer.Exit(1)
+    report_all([*left_out, *found.failures])

@@ -1,0 +1,231 @@
+"""Maps of many methods, from one run of the network an image."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from ...graph_rewrites.errors import OnnxplainError, UsageError
+from ...graph_rewrites.merge import merge
+from ...graph_rewrites.model_file import ModelSource, load
+from ...graph_rewrites.score import ScoreSource
+from ..compare import by_method
+from ..explainer import BATCH, Explainer, explained_model
+from ..explanation import Explanation
+from ..images import Image
+from ..many_runs.models import scores_alone
+from ..many_runs.registry import MANY_RUNS
+from ..model_input import fit_to_input, wanted_preprocess
+from ..preprocess import Preprocess
+from ..resample import enlarged, normalised
+from ..results import Results, probabilities
+from ..runner import Arrays, Runner
+from .crops import TenCrops
+
+PREDICTION = "prediction"  # in the place of a method, where none of them is in the graph
+By = dict[str, tuple[Arrays, dict[str, Any]]]  # arrays, and the record of what they explain, by method
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What the model says of an image, and how the methods explain it.
+
+    Attributes:
+        maps: by method and class.
+        probabilities: float64 [classes], see `probabilities`; of ten crops their mean.
+        top: the classes of the highest probabilities, best first, as many as were asked for.
+    """
+
+    maps: dict[str, dict[int, Explanation]]
+    probabilities: npt.NDArray[np.float64]
+    top: list[int]
+
+
+class MethodMaps:
+    """One model explained by many methods; those that are in the graph share one run.
+
+    Args:
+        model: path or `ModelProto`, not explained yet.
+        methods: methods by name.
+        layer: the layer to explain; default: the last convolutional one.
+        score: what is explained, as in `Explainer`.
+        preprocess: as in `Explainer`.
+        labels: as in `Explainer`.
+        providers: as in `Explainer`.
+        session_options: as in `Explainer`.
+        crops: 1, or 10 to explain and predict by the mean over ten crops, see `TenCrops`.
+        on_error: called for a method that the model does not allow, which is then left out; default: it is raised.
+
+    Raises:
+        UsageError, OnnxplainError: as `Explainer`; or several layers, or preprocessing without room for ten crops.
+    """
+
+    def __init__(
+        self,
+        model: ModelSource,
+        methods: Sequence[str],
+        *,
+        layer: str | None = None,
+        score: ScoreSource | None = None,
+        preprocess: Preprocess | str | None = None,
+        labels: Sequence[str] | None = None,
+        providers: Sequence[str] | None = None,
+        session_options: Any = None,
+        crops: int = 1,
+        on_error: Callable[[OnnxplainError], None] | None = None,
+    ) -> None:
+        def build(method: str) -> onnx.ModelProto | Explainer:
+            if method in MANY_RUNS:
+                return Explainer(
+                    model,
+                    method=method,
+                    layers=layer,
+                    score=score,
+                    preprocess=preprocess,
+                    labels=labels,
+                    providers=providers,
+                    session_options=session_options,
+                )
+            return explained_model(model, method=method, layers=layer, rules=None, score=score)
+
+        built = by_method(methods, build, on_error)
+        self._many_runs = {name: one for name, one in built.items() if isinstance(one, Explainer)}
+        self._model, self._score = model, score
+        self._load = partial(Runner, providers=providers, options=session_options)
+        in_graph = {name: one for name, one in built.items() if not isinstance(one, Explainer)}
+        self.methods = list(built)
+        self._runners = [
+            self._load(one) for one in _joined(in_graph or {PREDICTION: scores_alone(model, layer, score)})
+        ]
+        first = self._runners[0]
+        self.record: dict[str, Any] = next(iter(first.record["records"].values()))
+        if len(self.record["layers"]) > 1:
+            raise UsageError("maps are measured at one layer; name one")
+        if first.others:
+            raise UsageError(f"the model has the further inputs {first.others}; only models of an image are measured")
+        self.classes, self.providers = first.classes, first.session.providers
+        given: Sequence[str] | None = labels if labels is not None else self.record.get("labels")
+        if labels is not None and self.classes not in (None, len(labels)):
+            raise UsageError(f"{len(labels)} labels for a model of {self.classes} classes; give one per class")
+        self.labels = list(given) if given is not None and self.classes in (None, len(given)) else None
+        wanted = wanted_preprocess(preprocess, self.record)
+        self.preprocess_is_assumed = wanted is None
+        layout = self.record["input"].get("layout")
+        self.preprocess = fit_to_input(wanted, first.types[first.image], layout)
+        self._crops = TenCrops(self.preprocess) if crops == 10 else None
+        self.channel_axis = 2 if layout == "NHWC" else 0
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the model from others: SHA-256 of its nodes and weights."""
+        graph, digest = load(self._model).graph, hashlib.sha256()
+        for part in (*graph.node, *graph.initializer):
+            digest.update(part.SerializeToString(deterministic=True))
+        return digest.hexdigest()
+
+    def explain(self, image: Image, path: Path | None, classes: Sequence[int], top: int = 0) -> Explained:
+        """Explains classes, and as many of the top ones as asked for.
+
+        Args:
+            image: uint8 [H, W, 3] RGB.
+            path: its file.
+            classes: class indices.
+            top: how many of the best classes to explain too.
+
+        Raises:
+            OnnxplainError: a map that is not finite.
+        """
+        top = min(top, self.classes or top)
+        if self._crops is not None:
+            return self._explain_crops(image, path, classes, top)
+        tensor = self.preprocess.apply(image)[None]
+        targets = [*(-place for place in range(1, top + 1)), *classes] or [-1]
+        found = self._run(tensor, targets)
+        arrays, record = next(iter(found.values()))
+        logits = np.ravel(arrays["logits"][0])
+        best = list(map(int, np.argsort(-logits, kind="stable")[:top]))
+        maps = {
+            method: {
+                one.target: one
+                for column, target in enumerate(targets)
+                for one in [self._explanation(results, 0, column, target, image, path)]
+            }
+            for method, results in self._results(found, tensor).items()
+        }
+        return Explained(maps, probabilities(logits, record), best)
+
+    def probabilities(self, tensors: Iterable[np.ndarray], count: int) -> npt.NDArray[np.float64]:
+        """What the model says of `count` inputs [C, h, w] or [h, w, C] without explaining them: [count, classes]."""
+        runner, found = self._predictor, []
+        remaining = iter(tensors)
+        while batch := list(islice(remaining, runner.fixed_batch or BATCH)):
+            logits = runner.run({runner.image: np.stack(batch)}, [-1])["logits"]
+            found += [probabilities(np.ravel(row), runner.record) for row in logits]
+        if len(found) != count:
+            raise ValueError(f"{len(found)} inputs in the place of {count}")
+        return np.stack(found)
+
+    @cached_property
+    def _predictor(self) -> Runner:
+        return self._load(scores_alone(self._model, None, self._score))
+
+    def _explain_crops(self, image: Image, path: Path | None, classes: Sequence[int], top: int) -> Explained:
+        crops = self._crops
+        assert crops is not None
+        tensors = crops.tensors(image)
+        shares = self.probabilities(tensors, len(tensors)).mean(axis=0)
+        best = list(map(int, np.argsort(-shares, kind="stable")[:top]))
+        targets = list(dict.fromkeys([*best, *classes])) or [int(shares.argmax())]
+        maps: dict[str, dict[int, Explanation]] = {}
+        for method, results in self._results(self._run(tensors, targets), tensors).items():
+            for column, target in enumerate(targets):
+                rows = [self._explanation(results, row, column, target, image, path) for row in range(len(tensors))]
+                raw = [enlarged(np.asarray(one.cam, np.float64), one.input_heatmap.shape) for one in rows]
+                mean = crops.to_source(np.stack(raw), image.shape[:2])
+                maps.setdefault(method, {})[target] = replace(
+                    rows[crops.centre],
+                    heatmap=normalised(mean, 2).astype(np.float32),
+                    cam=mean,
+                    score=float(np.mean([one.score for one in rows])),
+                    probability=float(shares[target]),
+                    logits=None,
+                )
+        return Explained(maps, shares, best)
+
+    def _run(self, tensors: np.ndarray, targets: Sequence[int]) -> By:
+        found: By = {}
+        for runner in self._runners:
+            arrays = runner.run({runner.image: tensors}, targets)
+            for method, record in runner.record["records"].items():
+                own = {logical: arrays[name] for logical, name in record["names"].items() if name in arrays}
+                found[method] = own, record
+        for method, explainer in self._many_runs.items():
+            record = explainer.record
+            found[method] = explainer.run({record["input"]["name"]: tensors}, targets), record
+        return found
+
+    def _results(self, found: By, tensors: np.ndarray) -> dict[str, Results]:
+        size = tuple(side for axis, side in enumerate(tensors.shape[1:]) if axis != self.channel_axis)
+        return {method: Results(*found[method], self.labels, (size[0], size[1])) for method in self.methods}
+
+    def _explanation(
+        self, results: Results, row: int, column: int, target: int, image: Image, path: Path | None
+    ) -> Explanation:
+        return results.explanation(row, column, results.layers[0], target, image, path, self.preprocess)
+
+
+def _joined(models: dict[str, onnx.ModelProto]) -> list[onnx.ModelProto]:
+    """The models as one, or, where they cannot be joined, each by itself in the same form."""
+    try:
+        return [merge(models)]
+    except OnnxplainError:
+        return [merge({name: model}) for name, model in models.items()]
