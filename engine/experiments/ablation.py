@@ -18,7 +18,7 @@ from ..contact_sheet import contact_sheet
 from ..datasets.annotation import AnnotatedObject
 from ..datasets.dataset import Dataset
 from ..datasets.mapping import ClassMapping
-from ..evaluation.boxes import localises
+from ..evaluation.boxes import SEGMENT_THRESHOLD, localises
 from ..evaluation.pointing import Map, Mask, energy_inside, pointing
 from ..explainer import Explainer, Source
 from ..explanation import Explanation
@@ -30,10 +30,10 @@ Measure = Callable[[Map, Sequence[AnnotatedObject]], float]
 TOLERANCE = 15  # pixels of the source image (Zhang et al. 2016, section 4.1)
 
 
-def localisation_error(heatmap: Map, objects: Sequence[AnnotatedObject]) -> float:
+def localisation_error(heatmap: Map, objects: Sequence[AnnotatedObject], threshold: float = SEGMENT_THRESHOLD) -> float:
     """0 where the map's box overlaps that of an object by half, see `localises`; else 1."""
     shape = heatmap.shape
-    return 1.0 - localises(heatmap, [one.extent(shape) for one in objects])
+    return 1.0 - localises(heatmap, [one.extent(shape) for one in objects], threshold)
 
 
 def hit(heatmap: Map, objects: Sequence[AnnotatedObject], tolerance: float = TOLERANCE) -> float:

@@ -68,7 +68,7 @@ class Sweep:
     @property
     def sizes(self) -> list[str]:
         """The size of each layer's feature maps, as "14 x 14"."""
-        return [" x ".join(map(str, one.cam.shape)) for one in self.explanations if one.cam is not None]
+        return [map_size(one) for one in self.explanations]
 
     def picture(self) -> Image:
         """The maps line by line, and below them their agreement by depth; uint8 [H, W, 3] RGB."""
@@ -132,6 +132,12 @@ def sweep(
     if len({one.target for one in found}) > 1:
         raise UsageError(f"a sweep explains one class; not {target!r}")
     return Sweep(found, [rank_correlation(one.heatmap, found[-1].heatmap) for one in found], cost)
+
+
+def map_size(explanation: Explanation) -> str:
+    """The size of the map at its layer, as "14 x 14"; of an explained model that does not give it, of the heatmap."""
+    values = explanation.heatmap if explanation.cam is None else explanation.cam
+    return " x ".join(map(str, values.shape))
 
 
 def peak_memory() -> int | None:
