@@ -127,7 +127,7 @@ def cost_section() -> str:
         alone = time.perf_counter() - start
         del session, model
         command = ["sweep", str(path), str(PHOTO), "--layers", "blocks", "--preprocess", "imagenet", "--json"]
-        picture = PICTURES / "depth-200.jpg"
+        picture = Path(folder) / "sweep.jpg"  # maps of random weights have nothing to show
         run = [sys.executable, "-c", "from onnxplain.cli import main; main()", *command, "-o", str(picture)]
         found = json.loads(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
         weights = path.stat().st_size
