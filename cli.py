@@ -27,6 +27,7 @@ from .cli_options import (
     Options,
     PreprocessText,
     Providers,
+    Ray,
     Rules,
     RunOptions,
     Score,
@@ -51,6 +52,7 @@ from .engine import embedded
 from .engine.arguments import pairs
 from .engine.certificate import SIDE, certify
 from .engine.compare import compare as compare_methods
+from .engine.drawing import Drawing, draw_on_ray
 from .engine.experiments.occlusion_sizes import described, occlusion_sizes
 from .engine.explainer import Explainer
 from .engine.labels import read_labels
@@ -85,19 +87,26 @@ def explain(
     method: Method = "grad-cam",
     option: Options = None,
     npy: Annotated[bool, typer.Option("--npy", help="Also write each heatmap as float32 .npy.")] = False,
+    ray: Ray = False,
     as_json: Json = False,
 ) -> None:
     """Explain predictions: one overlay picture per image and class."""
     source, paths = model_and_photos(model, images)
-    explainer = Explainer(source, method=method, options=pairs(option, "option"), progress=steps, **chosen.arguments())
-    inputs = chosen.inputs
+    how = {"method": method, "options": pairs(option, "option"), **chosen.arguments()}
+    explainer = Explainer(source, progress=steps, **how)
+    inputs, with_layer = chosen.inputs, len(explainer.record["layers"]) > 1
     note_assumption(explainer)
     make_folder(output)
+    if ray:
+        drawing = Drawing(source, target, inputs, (".png", ".npy") if npy else (".png",), how)
+        rows, failures = draw_on_ray(drawing, paths, output, with_layer, steps)
+        show(rows, explanation_table(rows, explainer), as_json)
+        return report_all(failures)
 
-    failures: list[OnnxplainError] = []
+    failures = []
     rows, taken = [], set[str]()
     for explanation in explainer.explain_each(progress_over(paths, explainer), target, failures.append, inputs):
-        stem = file_stem(explanation, taken, len(explainer.record["layers"]) > 1)
+        stem = file_stem(explanation, taken, with_layer)
         explanation.save(output / f"{stem}.png")
         if npy:
             explanation.save(output / f"{stem}.npy")

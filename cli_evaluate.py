@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .cli_options import Json, Labels, Methods, PreprocessText, Providers, Score, method_names
+from .cli_options import Json, Labels, Methods, PreprocessText, Providers, Ray, Score, method_names
 from .cli_output import make_folder, note_assumption, report_all, report_error, show, steps
 from .engine.datasets.mapping import read_mapping
 from .engine.datasets.read import read_dataset
+from .engine.evaluation.distributed import measured_on_ray
 from .engine.evaluation.evaluator import Evaluator, Plan
 from .engine.evaluation.metrics import METRICS
 from .engine.evaluation.page import rank_metric, write_page
@@ -55,6 +57,7 @@ def evaluate(
         str | None, typer.Option(help="The metric that tells the best cases from the worst; default: the first.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read images ahead.")] = 2,
+    ray: Ray = False,
     score: Score = None,
     preprocess: PreprocessText = None,
     labels: Labels = None,
@@ -92,7 +95,8 @@ def evaluate(
     evaluator.check(dataset)
     note_assumption(evaluator.maps)
     make_folder(output)
-    found = evaluate_maps(evaluator, dataset, output, workers=workers, progress=steps)
+    elsewhere = partial(measured_on_ray, evaluator, plan) if ray else None
+    found = evaluate_maps(evaluator, dataset, output, measure=elsewhere, workers=workers, progress=steps)
     page = write_page(found, evaluator, dataset, rank_by=rank_by)
     show(evaluation_data(found) | {"page": str(page)}, evaluation_table(found, evaluator.metrics), as_json)
     if len(found.failures) > LISTED:

@@ -52,6 +52,9 @@ Providers = Annotated[
     list[str] | None, typer.Option("--providers", help="cpu, cuda ...; default: cuda where it is usable, else cpu.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Ray = Annotated[
+    bool, typer.Option("--ray", help="On a Ray cluster, the one that runs or one of this machine; can be gone on with.")
+]
 Image = Annotated[Path | None, typer.Argument(help="An image; default: the embedded photo.")]
 Images = Annotated[list[str] | None, typer.Argument(help="Images, folders or globs; default: the embedded photo.")]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .images import PathLike, atomic_write_bytes, write_image
+from .images import PathLike, atomic_write_bytes, encode_image
 from .render import overlay, relief, saliency
 
 
@@ -72,9 +72,16 @@ class Explanation:
             OnnxplainError: the folder is missing or not writable.
             UsageError: the suffix names no picture format.
         """
+        atomic_write_bytes(path, self.encoded(path))
+
+    def encoded(self, path: PathLike) -> bytes:
+        """What `save` writes to that path.
+
+        Raises:
+            UsageError: the suffix names no picture format.
+        """
         if Path(path).suffix.lower() != ".npy":
-            write_image(path, self.picture())
-            return
+            return encode_image(path, self.picture())
         buffer = io.BytesIO()
         np.save(buffer, self.heatmap)
-        atomic_write_bytes(path, buffer.getvalue())
+        return buffer.getvalue()

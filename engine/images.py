@@ -119,6 +119,11 @@ def write_image(path: PathLike, image: Image) -> None:
     Raises UsageError for another array or a suffix not in WRITABLE_SUFFIXES, OnnxplainError if the format cannot hold
     so many pixels or the folder is missing or not writable.
     """
+    atomic_write_bytes(path, encode_image(path, image))
+
+
+def encode_image(path: PathLike, image: Image) -> bytes:
+    """Return what `write_image` writes. Raises as it does."""
     suffix = Path(path).suffix.lower()
     if suffix not in WRITABLE_SUFFIXES:
         raise UsageError(f"{path}: pictures are not written with the suffix {suffix!r}; use .png or .jpg")
@@ -129,7 +134,7 @@ def write_image(path: PathLike, image: Image) -> None:
         done, encoded = cv2.imencode(suffix, bgr)
     if not done:
         raise OnnxplainError(f"{path}: {bgr.shape[1]} x {bgr.shape[0]} pixels do not fit a {suffix} file; use .png")
-    atomic_write_bytes(path, encoded.tobytes())
+    return bytes(encoded.tobytes())
 
 
 def atomic_write_bytes(path: PathLike, data: bytes) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ..graph_rewrites.errors import OnnxplainError, UsageError
 
+LOADED: list[str] = []  # those of this process, for others that it starts
+
 
 def load_plugin(name: str) -> None:
     """Imports a Python file or module, which registers what it has by onnxplain's decorators.
@@ -21,6 +23,7 @@ def load_plugin(name: str) -> None:
     try:
         if path.suffix != ".py":
             importlib.import_module(name)
+            LOADED.append(name)
             return
         specification = importlib.util.spec_from_file_location(path.stem, path)
         if not path.is_file() or specification is None or specification.loader is None:
@@ -28,6 +31,7 @@ def load_plugin(name: str) -> None:
         module = importlib.util.module_from_spec(specification)
         sys.modules[path.stem] = module
         specification.loader.exec_module(module)
+        LOADED.append(name)
     except ModuleNotFoundError as error:
         raise UsageError(f"plug-in {name}: {error}; install it, or give a .py file") from error
     except (UsageError, OnnxplainError):

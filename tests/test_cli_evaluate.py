@@ -114,3 +114,16 @@ def test_bad_input_is_one_line(
     assert line.startswith("error: ")
     assert all(word in line for word in words), line
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_without_ray_the_remedy_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_scenes(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setattr(sys, "argv", ["onnxplain", *BASE, "--ray"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.strip() == "error: Ray is not installed; run: pip install 'onnxplain[ray]'"

@@ -15,6 +15,7 @@ from ..datasets.annotation import AnnotatedImage
 from ..datasets.dataset import Dataset, Entry
 from ..datasets.mapping import ClassMapping, Given
 from ..images import Image, read_image
+from ..journal import fingerprint
 from .maps import MethodMaps
 from .metrics import find_metrics
 from .subject import CENTRE, Laboratory, Settings, Subject
@@ -75,7 +76,7 @@ class Evaluator:
         """What results must have in common to be reported together, in plain JSON types."""
         return {
             "version": VERSION,
-            "model": f"{self._plan.model.name} {self.maps.fingerprint}",
+            "model": f"{self.model.name} {fingerprint(self.model)}",
             "layer": self.maps.record["layers"],
             "score": self.maps.record["score"],
             "methods": self.maps.methods,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -16,7 +15,7 @@ import onnx
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ...graph_rewrites.merge import merge
-from ...graph_rewrites.model_file import ModelSource, load
+from ...graph_rewrites.model_file import ModelSource
 from ...graph_rewrites.score import ScoreSource
 from ..compare import by_method
 from ..explainer import BATCH, Explainer, explained_model
@@ -123,14 +122,6 @@ class MethodMaps:
         self.preprocess = fit_to_input(wanted, first.types[first.image], layout)
         self._crops = TenCrops(self.preprocess) if crops == 10 else None
         self.channel_axis = 2 if layout == "NHWC" else 0
-
-    @property
-    def fingerprint(self) -> str:
-        """What tells the model from others: SHA-256 of its nodes and weights."""
-        graph, digest = load(self._model).graph, hashlib.sha256()
-        for part in (*graph.node, *graph.initializer):
-            digest.update(part.SerializeToString(deterministic=True))
-        return digest.hexdigest()
 
     def explain(self, image: Image, path: Path | None, classes: Sequence[int], top: int = 0) -> Explained:
         """Explains classes, and as many of the top ones as asked for.

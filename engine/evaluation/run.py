@@ -12,8 +12,8 @@ from typing import Any
 from ...graph_rewrites.errors import OnnxplainError
 from ..datasets.dataset import Dataset, Entry
 from ..images import atomic_write_bytes
+from ..journal import Journal
 from .evaluator import Decoded, Evaluator, decode, failed
-from .journal import Journal
 from .summary import Case, cases, cases_csv, summary, summary_csv
 
 RESULTS, SUMMARY, CASES = "results.jsonl", "summary.csv", "cases.csv"

@@ -17,7 +17,7 @@ ARROWS = {1: "\N{UPWARDS ARROW}", -1: "\N{DOWNWARDS ARROW}", 0: ""}
 
 
 def evaluation_data(found: Evaluation) -> dict[str, Any]:
-    """The figures as plain JSON types; None where nothing was measured."""
+    """The figures as plain JSON types; None where nothing was measured, and of a threshold that is not finite."""
     figures = {
         method: {column: value if math.isfinite(value) else None for column, value in row.items()}
         for method, row in found.figures.items()

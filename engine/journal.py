@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from ...graph_rewrites.errors import OnnxplainError, UsageError
+from ..graph_rewrites.errors import OnnxplainError, UsageError
+from ..graph_rewrites.model_file import ModelSource, load
 
 
 class Journal:
@@ -82,3 +84,11 @@ class Journal:
                 " folder by -o, or remove it"
             )
         self.records = dict(zip(names, records, strict=True))
+
+
+def fingerprint(model: ModelSource) -> str:
+    """What tells a model from others: SHA-256 of its nodes and weights."""
+    graph, digest = load(model).graph, hashlib.sha256()
+    for part in (*graph.node, *graph.initializer):
+        digest.update(part.SerializeToString(deterministic=True))
+    return digest.hexdigest()
