@@ -30,12 +30,13 @@ class Journal:
         self.records: dict[str, dict[str, Any]] = {}
         known = json.loads(json.dumps(identity))
         try:
-            self._file: BinaryIO = path.open("a+b")
-            self._file.seek(0)
-            lines = self._file.read().splitlines(keepends=True)
+            lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
             whole = [line for line in lines if line.endswith(b"\n")]  # the last may have been cut off
             if whole:
                 self._read(whole, known)
+            elif lines and not _line(known).startswith(lines[0]):
+                raise self._foreign()
+            self._file: BinaryIO = path.open("ab")
             self._file.truncate(sum(map(len, whole)))
             if not whole:
                 self._write(known)
@@ -68,7 +69,7 @@ class Journal:
         self._file.close()
 
     def _write(self, data: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(data, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        self._file.write(_line(data))
         self._file.flush()
 
     def _read(self, lines: list[bytes], identity: dict[str, Any]) -> None:
@@ -77,13 +78,20 @@ class Journal:
             names = [record["image"] for record in records]
             differing = [key for key in identity if found.get(key) != identity[key]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"{self.path}: holds no results of this command; choose another folder by -o") from error
+            raise self._foreign() from error
         if differing:
             raise UsageError(
                 f"{self.path}: holds results of another run, which differs in {', '.join(differing)}; choose another"
                 " folder by -o, or remove it"
             )
         self.records = dict(zip(names, records, strict=True))
+
+    def _foreign(self) -> UsageError:
+        return UsageError(f"{self.path}: holds no results of this command; choose another folder by -o")
+
+
+def _line(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def fingerprint(model: ModelSource) -> str:

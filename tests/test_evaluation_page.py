@@ -1,0 +1,74 @@
+"""docs/evaluation.md: its examples run, and it leaves no metric out."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from onnxplain.cli import main
+from onnxplain.engine.datasets.mapping import read_mapping
+from onnxplain.engine.evaluation.metrics import METRICS
+from onnxplain.engine.evaluation.perturbation import BLUR, BLUR_SIZE, REMOVED, STEPS
+from onnxplain.engine.evaluation.subject import TOLERANCE
+
+from .engine.evaluation.colours import PREPROCESS, write_scenes
+
+PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The page's code in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_has_its_section_figures_and_source(name: str) -> None:
+    found = re.search(rf"^### {name}\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/evaluation.md has no section on {name}"
+    missing = [column for column in METRICS[name].columns if f"`{column}`" not in found[1]]
+    assert not missing, missing
+    assert re.search(r"et al\.\s+20\d\d", found[1]), "no source"
+
+
+def test_the_page_lists_no_metric_that_does_not_exist_and_the_right_settings() -> None:
+    assert re.findall(r"^### (\S+)$", TEXT, re.MULTILINE) == list(METRICS)
+    words = " ".join(TEXT.split())
+    assert f"`--tolerance` ({TOLERANCE:g})" in words
+    assert f"`--steps` ({STEPS};" in words
+    assert f"of {BLUR_SIZE} pixels with a deviation of {BLUR:g}" in words
+    *most, last = [f"{share:.0%}".rstrip("%") for share in REMOVED]
+    assert f"{', '.join(most)} and {last} %" in words
+
+
+def test_the_commands_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_scenes(tmp_path)
+    (tmp_path / "colours.onnx").rename(tmp_path / "model.onnx")
+    (tmp_path / "classes.json").write_text(json.dumps({"red": ["red", 2], "green": ["green"], "blue": None}))
+    monkeypatch.chdir(tmp_path)
+    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    assert len(lines) == 3
+    for number, line in enumerate(lines):
+        own = [] if "-o" in line else ["-o", str(number)]
+        monkeypatch.setattr(sys, "argv", [*shlex.split(line), "--preprocess", PREPROCESS, *own])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code, line
+    files = {name for name in re.findall(r"^\| `([\w.]+)` \|", TEXT, re.MULTILINE) if "." in name}
+    assert {path.name for path in (tmp_path / "mapped").iterdir()} == files - {"boxes.csv"} - {
+        name for name in files if name.startswith(("LOC", "instances"))
+    }
+
+
+def test_the_example_of_a_mapping_can_be_read(tmp_path: Path) -> None:
+    (block,) = blocks("json")
+    (tmp_path / "classes.json").write_text(block)
+    assert read_mapping(tmp_path / "classes.json") == {
+        "cat": ["tabby", "tiger cat", 285],
+        "bus": ["school bus"],
+        "sofa": [],
+    }
