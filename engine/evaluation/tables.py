@@ -58,7 +58,9 @@ def evaluation_table(found: Evaluation, metrics: Sequence[Metric]) -> Table:
     """The figures, a method a column; the best of each row in bold."""
     columns = columns_of(found, metrics)
     best = best_of(found, columns)
-    table = Table("", *found.figures)
+    table = Table("")
+    for method in found.figures:
+        table.add_column(method, overflow="fold", justify="right")
     for column, sign in columns.items():
         texts = []
         for method, row in found.figures.items():
