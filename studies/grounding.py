@@ -1,6 +1,6 @@
 """Do maps of words and answers point at what they are about? Measured where it is known: on scenes.
 
-    python -m studies.grounding [SCENES]
+    python -m studies.grounding captions|answers [SCENES]
 
 Writes the tables of docs/studies.md. Only words of true captions, and right answers, are judged: of a wrong one nobody
 knows what it is about. A map is judged at the scene's size. It *follows* when, of two words or answers about different
@@ -135,21 +135,25 @@ def by_kind(rows: Sequence[Row], kinds: Sequence[str], method: str = "grad-cam")
     ]
 
 
-def main() -> None:
-    """Measures and writes the page."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else SCENES
-    header = ["method", "hits, %", "energy inside, %", "follows, %", "maps"]
-    kinds = ["kind", "Grad-CAM, hits %", *(f"{name}, hits %" for name in BASELINES)]
+def write_captions(count: int) -> None:
+    """Measures the captioner, and writes its section of the page."""
     rows = list(caption_rows(track(scenes_of(count), "captions", count)))
-    write_section(
-        "captions",
-        f"{table(header, summary(rows))}\n\n{table(kinds, by_kind(rows, ('size', 'colour', 'shape')))}",
-    )
+    write_section("captions", _tables(rows, ("size", "colour", "shape")))
+
+
+def write_answers(count: int) -> None:
+    """Measures the models that answer questions, and writes their section of the page."""
     texts = []
     for name, model in ANSWERERS.items():
         rows = list(answer_rows(model, track(asked_of(count), name, count)))
-        texts.append(f"**{name}**\n\n{table(header, summary(rows))}\n\n{table(kinds, by_kind(rows, KINDS))}")
+        texts.append(f"**{name}**, {count} scenes\n\n{_tables(rows, KINDS)}")
     write_section("answers", "\n\n".join(texts))
+
+
+def _tables(rows: Sequence[Row], kinds: Sequence[str]) -> str:
+    methods = ["method", "hits, %", "energy inside, %", "follows, %", "maps"]
+    header = ["kind", "Grad-CAM, hits %", *(f"{name}, hits %" for name in BASELINES)]
+    return f"{table(methods, summary(rows))}\n\n{table(header, by_kind(rows, kinds))}"
 
 
 def _baselines(masks: Sequence[Mask]) -> dict[str, list[np.ndarray]]:
@@ -175,4 +179,5 @@ def _percent(values: Sequence[float] | np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    write = {"captions": write_captions, "answers": write_answers}[sys.argv[1]]
+    write(int(sys.argv[2]) if len(sys.argv) > 2 else SCENES)
