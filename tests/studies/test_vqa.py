@@ -13,10 +13,12 @@ import onnx
 import onnxplain
 import onnxruntime
 import pytest
+from onnxplain.engine.evaluation.pointing import pointing
 from onnxplain.engine.preprocess import Preprocess
 from onnxplain.graph_rewrites.metadata import read_metadata
 
 from studies.questions import ANSWERS, Question
+from studies.scenes import scene
 from studies.vqa.data import Split, easy_question, scene_test
 from studies.vqa.measure import Asked, ask, point
 
@@ -126,3 +128,17 @@ def test_padding_and_batches_change_nothing(path: Path) -> None:
             (alone,) = session.run(None, {"image": image[None], "question": asked[None]})
             np.testing.assert_allclose(alone[0], logits, atol=1e-5 * np.abs(logits).max())
     assert np.abs(together[0] - together[1]).max() > 0.1
+
+
+@every_cnn
+def test_the_map_moves_to_what_is_asked_for(cnn: str) -> None:
+    image, asked = samples("scenes").images[0], scene(np.random.default_rng([2026, 33]))
+    # Drawn by another version of OpenCV, edges may differ.
+    assert np.abs(asked.image.astype(float) - image).mean() < 1
+    answer = onnxplain.Answerer(MODELS / f"vqa_{cnn}" / "scenes.onnx")
+    for each in (one for one in asked.objects if one.shape in ("circle", "triangle")):
+        explained = answer(image, f"what colour is the {each.shape}?").explanations[0]
+        mask = asked.mask([each])
+        assert mask is not None
+        assert explained.label == each.colour
+        assert pointing(explained.heatmap, mask) == 1
