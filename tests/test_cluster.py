@@ -69,7 +69,7 @@ def test_a_folder_is_explained_alike_and_gone_on_with(tmp_path: Path, cluster: s
     base = ("explain", "model.onnx", "photos", "--preprocess", "raw,scale=1/255", "-t", "top2", "--npy", "--json")
     here = run(tmp_path, cluster, *base, "-o", "here")
     spread = run(tmp_path, cluster, *base, "-o", "spread", "--ray")
-    assert here.returncode == spread.returncode == 1
+    assert here.returncode == spread.returncode == 1, here.stderr + spread.stderr
     assert "broken.png: not a JPEG" in spread.stderr
     wanted, found = (json.loads(one.stdout) for one in (here, spread))
     assert [one["overlay"].replace("here", "spread") for one in wanted] == [one["overlay"] for one in found]
@@ -88,6 +88,7 @@ def test_a_folder_is_explained_alike_and_gone_on_with(tmp_path: Path, cluster: s
     journal.write_bytes(b"".join(lines[:-1]))  # cut off before the last image
     before = (tmp_path / found[0]["overlay"]).stat().st_mtime_ns
     again = run(tmp_path, cluster, *base, "-o", "spread", "--ray")
+    assert again.returncode == 1, again.stderr
     assert json.loads(again.stdout) == found
     assert (tmp_path / found[0]["overlay"]).stat().st_mtime_ns == before
     other = run(tmp_path, cluster, *base, "-o", "spread", "--ray", "--method", "layer-cam")
