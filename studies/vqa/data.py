@@ -22,6 +22,7 @@ from ..scenes import COLOURS, SHAPES, Image, Mask, scene
 SCENES, TRAINING_SEED = 15_000, 0
 TEST_SCENES, TEST_SEED = 2_000, 1
 PAD, LONGEST = "<pad>", 16  # a model reads no more words
+CNNS = ("alexnet", "vgg16", "vgg19")
 KINDS_OF_OBJECT = tuple(product(COLOURS, SHAPES))
 # In easy-VQA every object differs by 105 and more in some channel from its background; pixels of its edge by less.
 _CONTRAST = 64
@@ -45,6 +46,14 @@ class DataSet:
     train: Split
     texts: Sequence[str]
     answers: Sequence[str]
+
+
+def chosen_cnns(names: Sequence[str]) -> Sequence[str]:
+    """The CNNs named on a command line, or all of them; ends the program at an unknown one."""
+    unknown = [name for name in names if name not in CNNS]
+    if unknown:
+        raise SystemExit(f"no CNN is called {unknown[0]!r}; choose among {', '.join(CNNS)}")
+    return names or CNNS
 
 
 def scenes() -> tuple[DataSet, npt.NDArray[np.float32]]:

@@ -25,10 +25,9 @@ from onnxplain.graph_rewrites.metadata import read_metadata
 from ..page import table, write_section
 from ..questions import Question
 from ..scenes import Image
-from .data import Split, easy_vqa_test, scene_test
+from .data import Split, chosen_cnns, easy_vqa_test, scene_test
 
 MODELS = Path(__file__).parents[2] / "exported_models"
-CNNS = ("alexnet", "vgg16", "vgg19")
 BATCH = 256
 EXPLAINED, SEED = 600, 0  # of the right answers that are about an object, so many are explained
 HEADER = ["questions", "number", "right, %", "commonest answer, %", "hits, %", "centre, %", "energy, %", "area, %"]
@@ -105,8 +104,9 @@ def summary(asked: list[Asked], pointed: list[Pointed]) -> list[list[str]]:
 
 def main() -> None:
     """Measures, and writes the cards' tables."""
+    names = chosen_cnns(sys.argv[1:])
     tests = {subject: split() for subject, split in TESTS.items()}
-    for name in sys.argv[1:] or CNNS:
+    for name in names:
         folder = MODELS / f"vqa_{name}"
         for subject, split in tests.items():
             asked = ask(folder / f"{subject}.onnx", split)

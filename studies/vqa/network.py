@@ -50,7 +50,7 @@ def vgg(*depths: int) -> nn.Sequential:
     return nn.Sequential(layers)
 
 
-CNNS: dict[str, Callable[[], nn.Sequential]] = {
+NETWORKS: dict[str, Callable[[], nn.Sequential]] = {
     "alexnet": alexnet,
     "vgg16": lambda: vgg(2, 2, 3, 3, 3),
     "vgg19": lambda: vgg(2, 2, 4, 4, 4),

@@ -23,9 +23,9 @@ from onnxplain.engine.language.vocabulary import Vocabulary
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .data import DataSet, easy_vqa, scenes, vocabulary_of, weights
+from .data import DataSet, chosen_cnns, easy_vqa, scenes, vocabulary_of, weights
 from .export import MODELS, export
-from .network import CNNS, Answerer
+from .network import NETWORKS, Answerer
 
 SEED = 0
 BATCH = 32
@@ -129,14 +129,15 @@ def channels_first(images: np.ndarray) -> Tensor:
 
 def main() -> None:
     """Trains and exports both answerers of each CNN that is named."""
+    names = chosen_cnns(sys.argv[1:])
     torch.set_num_threads(1)
     scene_data, counts = scenes()
     sets = {"scenes": scene_data, "easy_vqa": easy_vqa()}
     images = {name: channels_first(data.train.images) for name, data in sets.items()}
-    for name in sys.argv[1:] or CNNS:
+    for name in names:
         torch.manual_seed(SEED)
         began = time.process_time()
-        cnn = CNNS[name]().to(memory_format=torch.channels_last)
+        cnn = NETWORKS[name]().to(memory_format=torch.channels_last)
         count_objects(cnn, images["scenes"], torch.from_numpy(counts))
         print(f"{name}: counts objects, {time.process_time() - began:.0f} s", flush=True)
         for subject, data in sets.items():

@@ -10,7 +10,7 @@ import pytest
 
 from studies.questions import TEXTS, Question
 from studies.scenes import Image
-from studies.vqa.data import easy_question, object_mask, scene_test, vocabulary_of, weights
+from studies.vqa.data import CNNS, chosen_cnns, easy_question, object_mask, scene_test, vocabulary_of, weights
 from studies.vqa.measure import Asked, Pointed, summary
 
 
@@ -60,6 +60,13 @@ def test_the_vocabulary_has_all_words_behind_the_padding() -> None:
     vocabulary = vocabulary_of(["Is there a circle?", "is a-b there?"])
     assert vocabulary.vocabulary == ("<pad>", "a", "a-b", "circle", "is", "there")
     assert all(vocabulary_of(TEXTS).encode(text) for text in TEXTS)
+
+
+def test_an_unknown_cnn_is_named_before_any_work() -> None:
+    assert list(chosen_cnns([])) == list(CNNS)
+    assert chosen_cnns(["vgg19"]) == ["vgg19"]
+    with pytest.raises(SystemExit, match="no CNN is called 'vgg11'; choose among alexnet, vgg16, vgg19"):
+        chosen_cnns(["alexnet", "vgg11"])
 
 
 def test_test_scenes_differ_by_seed_alone() -> None:
