@@ -1,9 +1,10 @@
 """Captions of scenes, and the object that each word is about.
 
-    a small red circle above a blue square
+    a small red circle above a large blue square
 
-One object is described alone, of more a random one is described by where it is seen from another. Colour and shape are
-always named, the size is named half of the time. Many captions of a scene are true, so captions are judged by `ground`.
+Of several objects, a caption names the two that lie farthest apart, from left to right or from top to bottom: it says
+where the small one is, seen from the large one; of two of one size, where the one further left or up is. Many other
+captions of a scene are true, so captions are judged by `ground`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from .scenes import COLOURS, RELATIONS, SHAPES, SIZES, Mask, Scene, SceneObject, relation
 
 _PHRASE = rf"a (?:({'|'.join(SIZES)}) )?({'|'.join(COLOURS)}) ({'|'.join(SHAPES)})"
 _CAPTION = re.compile(rf"{_PHRASE}(?: ({'|'.join(RELATIONS)}) {_PHRASE})?")
 _ABOUT_NOTHING = ("a", *dict.fromkeys(word for name in RELATIONS for word in name.split()))
 WORDS = (*_ABOUT_NOTHING, *SIZES, *COLOURS, *SHAPES)
+LONGEST = 24  # words; more than any caption has
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +35,10 @@ class Caption:
     masks: tuple[Mask | None, ...]
 
 
-def caption(scene: Scene, rng: np.random.Generator) -> Caption:
-    """A random true caption."""
-    order = [scene.objects[index] for index in rng.permutation(len(scene.objects))]
-    words = _described(order[0], rng)
-    if len(order) > 1:
-        words += [*relation(order[0], order[1]).split(), *_described(order[1], rng)]
+def caption(scene: Scene) -> Caption:
+    """The caption of a scene."""
+    one, *others = _described(scene.objects)
+    words = [*_phrase(one), *(word for other in others for word in (*relation(one, other).split(), *_phrase(other)))]
     masks = ground(words, scene)
     assert masks is not None
     return Caption(tuple(words), masks)
@@ -73,8 +71,17 @@ def ground(words: Sequence[str], scene: Scene) -> tuple[Mask | None, ...] | None
     return tuple(masks)
 
 
-def _described(each: SceneObject, rng: np.random.Generator) -> list[str]:
-    return ["a", *([each.size] if rng.integers(2) else []), each.colour, each.shape]
+def _described(objects: Sequence[SceneObject]) -> list[SceneObject]:
+    """The one or two objects that the caption names, in its order."""
+    if len(objects) == 1:
+        return [objects[0]]
+    across, down = sorted(objects, key=lambda each: each.x), sorted(objects, key=lambda each: each.y)
+    first, *_, last = across if across[-1].x - across[0].x > down[-1].y - down[0].y else down
+    return [last, first] if (first.size, last.size) == ("large", "small") else [first, last]
+
+
+def _phrase(each: SceneObject) -> list[str]:
+    return ["a", each.size, each.colour, each.shape]
 
 
 def _fitting(phrase: Sequence[str | None], scene: Scene) -> list[SceneObject]:

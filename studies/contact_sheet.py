@@ -22,7 +22,7 @@ def card(seed: int) -> Image:
     """One scene, enlarged, with its caption above it and a question below it, what its answer is about outlined."""
     rng = np.random.default_rng(seed)
     shown = scene(rng)
-    said, asked = caption(shown, rng), [each for each in questions(shown) if each.mask is not None]
+    said, asked = caption(shown), [each for each in questions(shown) if each.mask is not None]
     question = asked[int(rng.integers(len(asked)))]
     height, width = (SCALE * side for side in shown.image.shape[:2])
     picture = cv2.resize(shown.image, (width, height), interpolation=cv2.INTER_NEAREST)

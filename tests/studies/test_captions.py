@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ def test_captions_are_true_of_the_pixels_and_words_are_about_the_objects_they_na
     rng = np.random.default_rng(0)
     for _ in range(50):
         each = scene(rng, size=192)
-        seen, said = blobs(each.image), caption(each, rng)
+        seen, said = blobs(each.image), caption(each)
         named = [
             (word, [blob for blob in seen if (blob.mask & mask).any()])
             for word, mask in zip(said.words, said.masks, strict=True)
@@ -49,6 +51,21 @@ def known() -> Scene:
         SceneObject("circle", "red", "small", 0.85, 0.5, 0.07, 0),
     ]
     return render(objects, np.random.default_rng(0))
+
+
+def test_the_two_that_lie_farthest_apart_are_named_the_small_one_first(known: Scene) -> None:
+    near, far, other = known.objects
+    middle = SceneObject("cross", "green", "small", 0.5, 0.45, 0.07, 0)
+    above, beside = SceneObject("cross", "cyan", "large", 0.3, 0.2, 0.11, 0), replace(other, size="large", radius=0.11)
+    for objects, expected in (
+        ([near], "a small red circle"),
+        ([middle, far, near], "a small red circle above a large blue square"),
+        ([middle, far, above], "a large cyan cross above a large blue square"),
+        ([middle, far, other], "a small red circle right of a large blue square"),
+        ([middle, replace(far, y=0.6), beside], "a large blue square left of a large red circle"),
+        ([replace(far, y=0.2), replace(near, y=0.7)], "a small red circle below a large blue square"),
+    ):
+        assert " ".join(caption(render(objects, np.random.default_rng(0))).words) == expected
 
 
 def test_each_word_is_about_the_object_of_its_phrase(known: Scene) -> None:
@@ -100,5 +117,5 @@ def _beside(relation: str) -> list[str]:
 
 def test_every_word_is_used() -> None:
     rng = np.random.default_rng(0)
-    used = {word for _ in range(80) for word in caption(scene(rng), rng).words}
+    used = {word for _ in range(200) for word in caption(scene(rng)).words}
     assert used == set(WORDS)
