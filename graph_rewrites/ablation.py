@@ -54,10 +54,9 @@ def ablation_model(
     op = Emitter(work)
     publish = Publisher(op)
     rows = Rows(op, [layer.name], logits.tensor.name)
-    width = "targets" if rows.repeat else 1
-    target = publish.input("target", np.dtype(np.int64), [image.shape[0], width])
+    target = publish.input("target", np.dtype(np.int64), [image.shape[0], rows.width])
     channels = layer.shape[channel_axis(layer)]
-    weights = publish.input("channel_weights", np.dtype(np.float32), [image.shape[0], width, channels])
+    weights = publish.input("channel_weights", np.dtype(np.float32), [image.shape[0], rows.width, channels])
     publish.names.update(logits.inputs)
     rows.apply(target)
     tensor = rows.of(layer)
@@ -69,7 +68,7 @@ def ablation_model(
         scaled = op.declare(op.Mul(tensor, op.cast_like(per_row, tensor)), tensor)
     for node in consumers:
         replace_input(node, tensor, scaled)
-    scores = class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), target)
+    scores = class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), rows.targets)
     publish.output("score", op.Reshape(scores, op.shape(target)), target.shape)
     maps = grid_of(op, layer, image).maps(op, layer)
     values = rows.once(maps) if rows.repeats(layer) else maps

@@ -1,6 +1,7 @@
 """K classes of one image in one run: each sample is repeated K times, as late in the network as possible.
 
-Everything before the repeat runs once per image; everything after it is the ordinary graph at batch N*K.
+Everything before the repeat runs once per image; everything after it is the ordinary graph at batch N*K. Scores alone
+need no repeat: one row has those of all classes.
 """
 
 from __future__ import annotations
@@ -40,11 +41,13 @@ class Rows:
         op: appends the nodes.
         layers: names of the tensors that are explained.
         score: name of the tensor that holds the class scores.
+        forward_only: only what the forward pass gives is asked for, so that no sample is repeated.
     """
 
-    def __init__(self, op: Emitter, layers: Sequence[str], score: str) -> None:
+    def __init__(self, op: Emitter, layers: Sequence[str], score: str, forward_only: bool = False) -> None:
         self._op, self._score = op, score
-        self.repeat = find_repeat(op.model, layers, score)
+        self.repeat = None if forward_only else find_repeat(op.model, layers, score)
+        self.width: int | str = "targets" if forward_only or self.repeat else 1  # K
         self._repeated: dict[str, Tensor] = {}
 
     def apply(self, target: Tensor) -> None:
@@ -52,6 +55,15 @@ class Rows:
         self.target = target
         if self.repeat is not None:
             self._repeated = apply_repeat(self._op, self.repeat, self._score, target)
+
+    @property
+    def targets(self) -> Tensor:
+        """The classes of each row: [N*K, 1] where samples are repeated, else [N, K]."""
+        if self.repeat is None:
+            return self.target
+        result = self._op.Reshape(self.target, [-1, 1])
+        result.shape = [ROWS, 1]
+        return result
 
     def of(self, tensor: Tensor) -> Tensor:
         """The tensor with its samples repeated, where they are."""

@@ -34,6 +34,8 @@ DEFAULT_OUTPUTS = {
     "both": ("score", "input_gradient", "heatmap"),
     "model": ("score", "cam", "input_gradient", "heatmap"),
 }
+# Outputs that the forward pass gives, of all classes at once.
+FORWARD_OUTPUTS = {"score", "logits", "activation"}
 # Outputs that a method has not, by where it explains.
 LACKING = {
     "layer": (),
@@ -82,8 +84,9 @@ def rewrite(
         The model with the further input `target` (int64 [N, K]: class indices, -1 the top class, -2 the second ...)
         and, as chosen, the further outputs `score` [N, K], `cam` [N, K, h, w], `heatmap` [N, K, H, W], `activation`
         [N, C, h, w], `gradient` [N, K, C, h, w], `input_gradient` [N, K, *input] and `logits` [N, classes]; per layer
-        as `cam@<layer>` where several are chosen. K is 1 where the model's batch size is fixed. `input_gradient` is
-        what the method makes of the gradient there: for guided-grad-cam, its product with the heatmap.
+        as `cam@<layer>` where several are chosen. K is 1 where the model's batch size is fixed, unless only
+        `FORWARD_OUTPUTS` are computed. `input_gradient` is what the method makes of the gradient there: for
+        guided-grad-cam, its product with the heatmap.
 
     Raises:
         UsageError: an unknown method, option, layer, rule set, output, or several model outputs and none chosen.
@@ -100,7 +103,8 @@ def rewrite(
     chosen = [] if how.at in ("input", "model") else choose_layers(work, logits.tensor.name, layers)
     chosen = [real_layer(work, tensor) for tensor in chosen]
     image = image_input(work, chosen[0]) if chosen else first_image(work, logits.tensor)
-    at_input = how.at != "layer" and not {"score", "logits"}.issuperset(wanted)
+    forward_only = FORWARD_OUTPUTS.issuperset(wanted)
+    at_input = how.at != "layer" and not forward_only
     pixels = as_floats(work, image) if at_input or "input_gradient" in wanted else None
     forward = list(work.graph.nodes)
     explained = [*chosen, *([pixels] if pixels is not None else [])]
@@ -110,10 +114,10 @@ def rewrite(
     op = Emitter(work)
     publish = Publisher(op)
     publish.names.update(logits.inputs)
-    rows = Rows(op, names, logits.tensor.name)
-    target = publish.input("target", np.dtype(np.int64), [image.shape[0], "targets" if rows.repeat else 1])
+    rows = Rows(op, names, logits.tensor.name, forward_only=forward_only)
+    target = publish.input("target", np.dtype(np.int64), [image.shape[0], rows.width])
     rows.apply(target)
-    scores = class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), target)
+    scores = class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), rows.targets)
 
     nodes, asked = list(work.graph.nodes), rules or how.rules
     trace = Trace(op, nodes, scores, rule_set(asked), how.backward)
@@ -128,7 +132,9 @@ def rewrite(
     trace.names = [*trace.names, *([source.rows.name] if source else [])]
 
     if "score" in wanted:
-        publish.output("score", op.Reshape(scores, op.shape(target)), target.shape)
+        # Counted from the samples, not from `target`: too few rows there must not drop any sample.
+        sizes = op.join(op.size(image, 0), op.size(target, 1))
+        publish.output("score", op.Reshape(scores, sizes), target.shape)
     if "logits" in wanted and logits.is_output:
         publish.names["logits"] = logits.output
     elif "logits" in wanted:

@@ -138,22 +138,20 @@ def as_matrix(op: Emitter, logits: Tensor) -> Tensor:
 
 
 def class_score(op: Emitter, logits: Tensor, target: Tensor) -> Tensor:
-    """The score of one class per row.
+    """The scores of some classes per row.
 
     Args:
         op: appends the nodes.
         logits: [rows, classes].
-        target: int64 [N, K] with N*K = rows: class indices; -1 is a row's top class, -2 its second, ...
+        target: int64 [rows, K], class indices; -1 is a row's top class, -2 its second, ...
 
     Returns:
-        [rows, 1].
+        [rows, K].
     """
-    wanted = op.Reshape(target, [-1, 1])
-    wanted.shape = [logits.shape[0], 1]
-    place = op.Max(op.Sub(op.Neg(wanted), 1), 0)  # how many classes of the row score higher
+    place = op.Max(op.Sub(op.Neg(target), 1), 0)  # how many classes of the row score higher
     most = op.Add(op.reduce("ReduceMax", place, [0, 1], keepdims=False), 1)
     count = op.Min(op.Reshape(most, [1]), op.size(logits, 1))
     _, order = op.TopK(logits, count, outputs=2, axis=1)
     by_place = op.GatherElements(order, place, axis=1)
-    index = op.Where(op.Less(wanted, 0), by_place, wanted)
+    index = op.Where(op.Less(target, 0), by_place, target)
     return op.GatherElements(logits, index, axis=1)

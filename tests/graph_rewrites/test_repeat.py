@@ -279,3 +279,26 @@ def test_sizes_that_are_multiples_of_the_batch_grow_with_the_classes() -> None:
     sizes = {v.name: v.type.tensor_type.shape.dim[0].dim_param for v in explained.graph.value_info}
     assert (sizes["halves"], sizes["relu"]) == ("2*N*targets", "2*N*targets")
     assert_k_classes_equal_k_runs(model, images(model), np.array([[0, 3, 1], [2, -1, 4]]))
+
+
+@pytest.mark.parametrize(("method", "wanted"), [("gradient", ()), ("eigen-cam", ("activation",))])
+@pytest.mark.parametrize("batch", ["N", 2])
+def test_the_scores_of_k_classes_come_from_one_row_a_sample(
+    method: str, wanted: tuple[str, ...], batch: int | str
+) -> None:
+    model = small_cnn(batch)
+    explained = rewrite(model, method=method, outputs=("score", "logits", *wanted))
+    assert repeated_tensors(explained) == []
+    logits = run(model, images(model))["logits"]
+    got = explain(explained, images(model), np.array([[0, -1, 3], [4, 2, -2]]))
+    ranked = np.sort(logits, axis=1)[:, ::-1]
+    expected = [[logits[0, 0], ranked[0, 0], logits[0, 3]], [logits[1, 4], logits[1, 2], ranked[1, 1]]]
+    np.testing.assert_array_equal(got["score"], expected)
+    np.testing.assert_array_equal(got["logits"], logits)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_targets_of_scores_alone_for_another_number_of_samples_are_an_error(rows: int) -> None:
+    explained = rewrite(small_cnn(), method="gradient", outputs=("score",))
+    with pytest.raises(Exception, match="ONNXRuntimeError"):
+        explain(explained, images(explained, 2), np.zeros((rows, 2), np.int64))
