@@ -50,15 +50,18 @@ def _all_channels(runner: Runner, targets: int) -> Arrays:
 
 @many_runs("ablation-cam", _ablatable, _all_channels)
 def ablation_cam(sample: Sample) -> Arrays:
-    """ReLU(sum_k w_k A^k), w_k = (y^c - y^c without channel k) / y^c (Desai and Ramaswamy 2020).
+    """ReLU(sum_k w_k A^k), w_k = (y^c - y^c without channel k) / |y^c| (Desai and Ramaswamy 2020).
+
+    The paper divides by y^c, the same for the positive scores that it has in mind. By a negative one, such as a
+    log-probability, the division would turn round what speaks for the class and what against it.
 
     Returns:
         cam [K, h, w].
     """
     activation = sample.base["activation"][0].astype(np.float64)
-    scores = sample.scores
+    scores, size = sample.scores, np.abs(sample.scores)
     ablated = np.stack([_ablated_scores(sample, target, len(activation)) for target in sample.targets], axis=1)
-    return {"cam": _weighted((scores - ablated) / np.where(scores == 0, 1, scores), activation)}
+    return {"cam": _weighted((scores - ablated) / np.where(size == 0, 1, size), activation)}
 
 
 def _ablated_scores(sample: Sample, target: int, channels: int) -> np.ndarray:

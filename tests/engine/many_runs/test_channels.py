@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 from onnxplain import Explainer, UsageError
 
 from ...graph_rewrites.networks import images, residual_cnn, small_cnn
@@ -38,22 +39,35 @@ def test_ablation_cam_weighs_by_the_share_of_the_score_that_is_lost(batch: int |
         for channel in range(len(maps)):
             without = maps.copy()
             without[channel] = 0
-            weights.append((before - replica.head(without)) / before)
+            weights.append((before - replica.head(without)) / np.abs(before))
         for k, index in enumerate((2, 1)):
             cam = np.maximum(np.tensordot(np.array(weights)[:, index], maps, axes=1), 0)
             np.testing.assert_allclose(got["cam"][row, k], cam, rtol=1e-3, atol=1e-5)
 
 
 def test_on_a_linear_head_ablation_cam_is_grad_cam_over_the_score() -> None:
-    """There y without channel k is y - mean(A^k) w_k, so its weights are Grad-CAM's times Z mean(A^k) / y."""
+    """There y without channel k is y - mean(A^k) w_k, so its weights are Grad-CAM's times Z mean(A^k) / |y|."""
     model = small_cnn(seed=5)
     feeds = images(model)
     got = Explainer(model, method="ablation-cam").run(feeds, 2)
     model_weights = Replica(model)
     maps = model_weights.layer(feeds["image"][0])
-    weights = model_weights.w3[2] * maps.mean(axis=(1, 2)) / model_weights.head(maps)[2]
+    weights = model_weights.w3[2] * maps.mean(axis=(1, 2)) / abs(model_weights.head(maps)[2])
     cam = np.maximum(np.tensordot(weights, maps, axes=1), 0)
     np.testing.assert_allclose(got["cam"][0, 0], cam, rtol=1e-3, atol=1e-5)
+
+
+def test_negative_scores_draw_what_speaks_for_the_class() -> None:
+    """A bias moves every score alike, with a channel or without it: so it must not change what is drawn."""
+    model = small_cnn(seed=5)
+    feeds = images(model)
+    expected = Explainer(model, method="ablation-cam").run(feeds, [0, 1, 2])
+    bias = next(tensor for tensor in model.graph.initializer if tensor.dims == [5])
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) - 10, bias.name))
+    got = Explainer(model, method="ablation-cam").run(feeds, [0, 1, 2])
+    assert (got["score"] < 0).all()
+    assert (expected["heatmap"].max(axis=(2, 3)) == 1).any()
+    np.testing.assert_allclose(got["heatmap"], expected["heatmap"], atol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["score-cam", "ablation-cam"])
