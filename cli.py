@@ -48,6 +48,7 @@ from .cli_output import (
     show,
     steps,
 )
+from .cli_seeds import seeds
 from .engine import embedded
 from .engine.arguments import pairs
 from .engine.certificate import SIDE, certify
@@ -298,6 +299,7 @@ app.command()(vqa)
 app.command()(evaluate)
 app.command()(ablate)
 app.command()(sweep)
+app.command()(seeds)
 
 
 def _print_version(wanted: bool) -> None:

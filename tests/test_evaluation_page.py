@@ -51,17 +51,29 @@ def test_the_commands_of_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "classes.json").write_text(json.dumps({"red": ["red", 2], "green": ["green"], "blue": None}))
     monkeypatch.chdir(tmp_path)
     lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
-    assert len(lines) == 3
+    assert len(lines) == 5
     for number, line in enumerate(lines):
         own = [] if "-o" in line else ["-o", str(number)]
         monkeypatch.setattr(sys, "argv", [*shlex.split(line), "--preprocess", PREPROCESS, *own])
         with pytest.raises(SystemExit) as ended:
             main()
         assert not ended.value.code, line
-    files = {name for name in re.findall(r"^\| `([\w.]+)` \|", TEXT, re.MULTILINE) if "." in name}
-    assert {path.name for path in (tmp_path / "mapped").iterdir()} == files - {"boxes.csv"} - {
-        name for name in files if name.startswith(("LOC", "instances"))
+    images = {path.stem for path in tmp_path.glob("*.png")}
+    assert written(tmp_path / "mapped") == table_of_files("")
+    assert written(tmp_path / "likely") == {
+        name.replace("NAME", image) for name in table_of_files("Seeds for segmentation") for image in images
     }
+
+
+def table_of_files(section: str) -> set[str]:
+    """The files that a section names, or the page's beginning."""
+    text = re.search(rf"^#+ {section}.*?(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert text
+    return set(re.findall(r"^\| `([\w.]+)` \|", text[0], re.MULTILINE))
+
+
+def written(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def test_the_example_of_a_mapping_can_be_read(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import struct
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +105,25 @@ def read_indices(path: Path) -> npt.NDArray[np.uint8]:
     if (palette[order[places]] != codes).any():
         raise OnnxplainError(f"{path}: has colours that are not in Pascal VOC's palette; write it with that, or grey")
     return np.asarray(order[places], np.uint8)
+
+
+def encode_indices(values: npt.NDArray[np.uint8]) -> bytes:
+    """A PNG of the values, uint8 [H, W], coloured by VOC's palette; OpenCV writes no palettes."""
+    height, width = values.shape
+    codes = _palette()
+    colours = np.stack([codes >> 16, codes >> 8, codes], axis=-1).astype(np.uint8)
+    lines = np.pad(values, ((0, 0), (1, 0)))  # each begins with its filter: none
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0),
+        b"PLTE": colours.tobytes(),
+        b"IDAT": zlib.compress(lines.tobytes()),
+        b"IEND": b"",
+    }
+    parts = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks.items()
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 @functools.cache

@@ -10,9 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..compare import name_of
+from ..datasets.voc import VOID
 from ..tables import row_of
 from .ablation import Ablated
 from .depth import Sweep
+from .seed_files import Written
+from .seeds import SeedRules
 
 
 def sweep_data(sweep: Sweep, picture: Path) -> dict[str, Any]:
@@ -55,4 +58,32 @@ def ablation_table(ablated: Ablated, picture: Path) -> Table | str:
     table = Table("", *measures, title=f"means over {ablated.count} objects", caption=escape(drawn))
     for name, values in means.items():
         table.add_row(name, *(f"{values[measure]:.1%}" for measure in measures))
+    return table
+
+
+def seeds_data(written: Written) -> dict[str, Any]:
+    """What was written, as plain JSON types."""
+    return {
+        "folder": str(written.folder),
+        "images": written.images,
+        "resumed": written.resumed,
+        "failures": [str(failure) for failure in written.failures],
+    }
+
+
+def seeds_table(written: Written, rules: SeedRules) -> Table:
+    """How many images and cells each class has."""
+    found: dict[int, tuple[str, list[int]]] = {}
+    for image in written.images:
+        for one in image["cells"]:
+            found.setdefault(one["value"], (one["label"], []))[1].append(one["cells"])
+    total = len(written.images) * rules.grid**2
+    left = total - sum(sum(cells) for _, cells in found.values())
+    table = Table("value", "class", "images", "cells", title=f"seeds of {len(written.images)} images")
+    for value, (label, cells) in sorted(found.items()):
+        table.add_row(str(value), escape(label), str(len(cells)), f"{sum(cells) / total:.1%}")
+    if total:
+        table.add_row(str(VOID), "unlabelled", str(len(written.images)), f"{left / total:.1%}")
+    before = f", {written.resumed} of them by an earlier run" if written.resumed else ""
+    table.caption = escape(f"{written.folder}: a .png and a .npz each{before}")
     return table

@@ -1,0 +1,110 @@
+"""The command `seeds`: localisation cues for segmentation learnt from image labels."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .cli_options import (
+    Images,
+    Json,
+    Labels,
+    Method,
+    Model,
+    PreprocessText,
+    Providers,
+    Score,
+    Targets,
+    model_and_photos,
+)
+from .cli_output import make_folder, note_assumption, report_all, show, steps
+from .engine import embedded
+from .engine.datasets.annotation import AnnotatedImage
+from .engine.datasets.mapping import ClassMapping, read_mapping
+from .engine.datasets.read import read_dataset
+from .engine.evaluation.maps import MethodMaps
+from .engine.experiments.seed_files import Numbering, classes_of, identity_of, write_seeds
+from .engine.experiments.seeds import SALIENCY, Seeder, SeedRules
+from .engine.experiments.tables import seeds_data, seeds_table
+from .engine.journal import fingerprint
+from .engine.labels import read_labels
+from .engine.targets import resolve_targets
+from .graph_rewrites.errors import UsageError
+from .graph_rewrites.metadata import VERSION
+
+
+def seeds(
+    model: Model = None,
+    images: Images = None,
+    target: Targets = None,
+    above: Annotated[float, typer.Option(min=0, max=1, help="The probability that a target must have.")] = 0,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(help="The classes of each image (COCO, VOC, ImageNet, CSV); IMAGES is then their folder."),
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="From the classes of the annotations to the model's: .json or .csv.")
+    ] = None,
+    foreground: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of a map's maximum above which a cell is of the class.")
+    ] = SeedRules.foreground,
+    background: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the cells, of the lowest saliency, that are background.")
+    ] = SeedRules.background,
+    grid: Annotated[int, typer.Option(min=1, max=1000, help="Rows and columns of cells.")] = SeedRules.grid,
+    method: Method = "grad-cam",
+    layer: Annotated[str | None, typer.Option(help="Layer to explain; default: the last one.")] = None,
+    score: Score = None,
+    preprocess: PreprocessText = None,
+    labels: Labels = None,
+    providers: Providers = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for seeds; one with seeds of this run is gone on with.")
+    ] = Path("seeds"),
+    as_json: Json = False,
+) -> None:
+    """Write seeds for weakly supervised segmentation: cells that surely show a class, or the background."""
+    if annotations and (target or above):
+        raise UsageError("the annotations say which classes an image shows; leave --target and --above out")
+    if mapping and not annotations:
+        raise UsageError("--mapping is from the classes of annotations; give them by --annotations")
+    maps = MethodMaps(
+        model or embedded.MODEL,
+        list(dict.fromkeys((method, SALIENCY))),
+        layer=layer,
+        score=score,
+        preprocess=preprocess,
+        labels=read_labels(labels) if labels else None,
+        providers=providers,
+    )
+    note_assumption(maps)
+    rules = SeedRules(foreground, background, grid, above)
+    if annotations:
+        if len(images or ()) > 1:
+            raise UsageError("with --annotations, one folder of images is given at most")
+        given = read_mapping(mapping) if mapping else None
+        dataset = read_dataset(annotations, images[0] if images else None)
+        entries = dataset.entries
+        classes = ClassMapping(maps.labels, maps.classes, given, mapping)
+        if dataset.classes is not None:
+            classes.check(dataset.classes)
+        seeder, numbering = Seeder(maps, rules, mapping=classes), Numbering(classes_of(dataset))
+        asked: dict[str, Any] = {
+            "annotations": f"{dataset.kind} {dataset.path.name} {dataset.fingerprint}",
+            "mapping": given,
+        }
+    else:
+        _, paths = model_and_photos(model, images)
+        entries = {str(path): partial(AnnotatedImage, path, ()) for path in paths}
+        targets = resolve_targets(target, maps.labels, maps.classes)
+        seeder, numbering = Seeder(maps, rules, targets), Numbering(range(maps.classes or 0))
+        asked = {"targets": targets}
+    source = model or embedded.MODEL
+    identity = identity_of(seeder, version=VERSION, model=f"{source.name} {fingerprint(source)}", **asked)
+    make_folder(output)
+    written = write_seeds(seeder, entries, output, numbering, identity, steps)
+    show(seeds_data(written), seeds_table(written, rules), as_json)
+    report_all(written.failures)
