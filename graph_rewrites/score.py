@@ -76,9 +76,11 @@ def find_logits(model: Model, score: ScoreSource | None = None) -> Logits:
     tensor = before_quantiser(model, tensor)
     shape = tensor.shape
     if shape is None or len(shape) < 1 or any(size != 1 for size in shape[2:]):
+        written = output if output.isidentifier() else f'"{output}"'
+        words = f", or sequence({written}) of words [N, T, vocabulary]" if shape is not None and len(shape) == 3 else ""
         raise OnnxplainError(
             f"{model.name}: output {output!r} has shape {shape}, not one score per class [N, classes]; choose another "
-            f"output with score= (--score), or an expression such as mean({output})"
+            f"output with score= (--score), or an expression such as mean({written}){words}"
         )
     return Logits(tensor, output, squashed_by, tensor.name == output and len(shape) == 2)
 

@@ -169,5 +169,15 @@ def test_a_model_without_float_outputs_says_so() -> None:
 def test_a_map_as_output_is_no_class_score() -> None:
     net = Net()
     net.output(net.conv(net.input("image", ["N", 3, 8, 8]), 3, 4), ["N", 4, 8, 8])
-    with pytest.raises(OnnxplainError, match=r"not one score per class \[N, classes\]"):
+    with pytest.raises(OnnxplainError, match=r"not one score per class \[N, classes\].* such as mean\(t\d+\)$"):
         rewrite(net.model())
+
+
+def test_of_an_output_that_may_score_words_the_expression_for_them_is_named() -> None:
+    net = Net()
+    net.output(net.add("Identity", net.input("x", ["N", "T", 7]), out="net/logits:0"), ["N", "T", 7])
+    with pytest.raises(OnnxplainError) as raised:
+        rewrite(net.model())
+    assert str(raised.value).endswith(
+        'such as mean("net/logits:0"), or sequence("net/logits:0") of words [N, T, vocabulary]'
+    )
