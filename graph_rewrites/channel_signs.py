@@ -1,4 +1,4 @@
-"""The signs that constant scales behind a layer give its channels.
+"""The signs that constant scales behind a layer give its channels, and its units behind them.
 
 Batch normalisation with a negative scale turns a layer around: what the layer's weights lower excites the activation
 that follows. Exporters fold it into the weights, or write it as one node, or as a product and a sum, the channels
@@ -8,6 +8,8 @@ first, or last behind a Transpose.
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+import onnx_graphsurgeon as gs
 
 from .emit import Emitter
 from .node import Node
@@ -19,10 +21,24 @@ def turned(op: Emitter, node: Node, weight: Tensor) -> Tensor:
     at = _outputs_of_weight(node, weight)
     if at is None:
         return weight
-    axis = 1 if node.op_type == "Conv" else rank(node.outputs[0]) - 1
-    for scale in _scales_behind(op, node.outputs[0], axis):
-        weight = op.Mul(weight, op.cast_like(op.Reshape(op.Sign(scale), at), weight))
+    for _, scale in _behind(op, node):
+        if scale is not None:
+            weight = op.Mul(weight, op.cast_like(op.Reshape(op.Sign(scale), at), weight))
     return weight
+
+
+def shown(op: Emitter, node: Node, weight: Tensor) -> Tensor:
+    """A layer's units as the next layer sees them, behind constant scales and shifts, but laid out as its output is."""
+    units = node.outputs[0]
+    if _outputs_of_weight(node, weight) is None:
+        return units
+    order = list(range(rank(units)))  # of the output's axes
+    for follower, _ in _behind(op, node):
+        units = follower.outputs[0]
+        order = [order[axis] for axis in _permutation(follower)] if follower.op == "Transpose" else order
+    if order == sorted(order):
+        return units
+    return op.Transpose(units, perm=[order.index(axis) for axis in range(len(order))])
 
 
 def is_constant(op: Emitter, tensor: Tensor) -> bool:
@@ -48,27 +64,35 @@ def _outputs_of_weight(node: Node, weight: Tensor) -> list[int] | None:
     return [-1] if node.op_type in ("Gemm", "MatMul") else None
 
 
-def _scales_behind(op: Emitter, tensor: Tensor, axis: int) -> Iterator[Tensor]:
-    """The constant scales of a tensor's channels, before anything but constant shifts follows; `axis` holds them."""
+def _behind(op: Emitter, node: Node) -> Iterator[tuple[gs.Node, Tensor | None]]:
+    """What scales, by the tensor beside it, or shifts a layer's channels by constants, before anything else follows."""
+    tensor = node.outputs[0]
+    axis = 1 if node.op_type == "Conv" else rank(tensor) - 1  # of the channels
     while len(tensor.outputs) == 1:
-        (node,) = tensor.outputs
-        if node.op == "BatchNormalization" and axis == 1:
-            yield node.inputs[1]
-        elif node.op == "Transpose":
-            axis = list(node.attrs.get("perm") or range(rank(tensor))[::-1]).index(axis)
-        elif node.op in ("Mul", "Div", "Add", "Sub"):
-            others = [other for other in node.inputs if other is not tensor]
+        (follower,) = tensor.outputs
+        scale = None
+        if follower.op == "BatchNormalization" and axis == 1:
+            scale = follower.inputs[1]
+        elif follower.op == "Transpose":
+            axis = _permutation(follower).index(axis)
+        elif follower.op in ("Mul", "Div", "Add", "Sub"):
+            others = [other for other in follower.inputs if other is not tensor]
             if len(others) != 1 or not is_constant(op, others[0]):
                 return
-            if node.op in ("Div", "Sub") and node.inputs[0] is not tensor:
+            if follower.op in ("Div", "Sub") and follower.inputs[0] is not tensor:
                 return
-            if node.op in ("Mul", "Div"):
-                if not _is_per_channel(others[0], rank(tensor), axis):
+            if follower.op in ("Mul", "Div"):
+                (scale,) = others
+                if not _is_per_channel(scale, rank(tensor), axis):
                     return
-                yield others[0]
-        elif node.op not in ("Identity", "Cast", "Dropout"):
+        elif follower.op not in ("Identity", "Cast", "Dropout"):
             return
-        tensor = node.outputs[0]
+        tensor = follower.outputs[0]
+        yield follower, scale
+
+
+def _permutation(transpose: gs.Node) -> list[int]:
+    return list(transpose.attrs.get("perm") or range(rank(transpose.inputs[0]))[::-1])
 
 
 def _is_per_channel(scale: Tensor, of_rank: int, axis: int) -> bool:

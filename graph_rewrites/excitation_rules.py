@@ -10,8 +10,9 @@ rule, with max(x, 0) for the activations x, which the paper takes to be non-nega
 neurons; over maximum pooling it goes to the winner, and what only moves values, or maps them one by one, passes it on.
 
 Recurrent cells are so many layers in time (Bargal et al. 2018, "Excitation Backprop for RNNs"), whose gates pass on
-what they let through. Their units have either sign: a product x_j w_ji excites where it is positive. How a score is
-made of the outputs is no layer: relevance starts at the outputs, by the plain derivative of sums and means.
+what they let through. Their units have either sign, as have those of tanh and what is multiplied with a question: there
+a product x_j w_ji excites unit i where it has the sign of the unit. How a score is made of the outputs is no layer:
+relevance starts at the outputs, by the plain derivative of sums and means.
 """
 
 from __future__ import annotations
@@ -19,19 +20,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
+from typing import TypeAlias
 
 from .axes import WEIGHTED
 from .backward import GRADIENTS, Gradient, Node
 from .backward_rules import backward_rule
-from .channel_signs import is_constant, turned
+from .channel_signs import is_constant, shown, turned
 from .emit import Emitter
 from .errors import OnnxplainError
-from .score import SCOPE as SCORE
-from .signs import is_two_sided
+from .signs import AVERAGES, counts_either_sign, is_score, is_two_sided
 from .tensors import Tensor, value_of
 
+Signed: TypeAlias = Callable[[Tensor], Tensor]  # a tensor as it is, or with its sign turned
+Share: TypeAlias = Callable[[Tensor, Signed], list[Gradient]]
+
 TERMS = ("Add", "Sum", "Mean")
-SUMS = (*TERMS, "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum")
+SUMS = (*TERMS, *sorted(AVERAGES))
 # One neuron in, one out: it wins alone.
 ONE_TO_ONE = (
     *("Relu", "LeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Swish"),
@@ -51,14 +55,20 @@ MOVES = {
 
 @backward_rule("mwp", *WEIGHTED)
 def weighted(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
-    """R_j = x_j sum_i w_ji+ R_i / sum_j x_j w_ji+."""
-    return excite(op, node, relevance, op.Relu)
+    """R_j = x_j sum_i w_ji+ R_i / sum_j x_j w_ji+; of a negative unit, what the unit of opposite weights has."""
+
+    def share(part: Tensor, signed: Signed) -> list[Gradient]:
+        return excite(op, node, part, signed)
+
+    if not counts_either_sign(op, node.outputs[0]):
+        return share(relevance, _as_it_is)
+    return _by_sign(op, shown(op, node, node.inputs[1]), relevance, share)
 
 
 @backward_rule("mwp-dual", *WEIGHTED)
 def dual(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
     """The same for the unit of opposite weights, which c-MWP contrasts with (Zhang et al. 2016)."""
-    return excite(op, node, relevance, lambda weight: op.Relu(op.Neg(weight)))
+    return excite(op, node, relevance, op.Neg)
 
 
 @backward_rule("mwp", *SUMS)
@@ -67,14 +77,21 @@ def sums(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient] | None:
 
     Of a sum that is negative, as recurrent cells have, the negative terms are those that win.
     """
-    if (node.source.name or "").startswith(SCORE):
+    if is_score(node.source):
         return None
     terms = range(len(node.inputs) if node.op_type in TERMS else 1)
     computed = [i for i in terms if not is_constant(op, node.inputs[i])]
     if len(terms) > 1 and len(computed) == 1:
         return [relevance if i in computed else None for i in terms]
-    operands = [op.Relu(_along(op, node, i)) if i in terms else tensor for i, tensor in enumerate(node.inputs)]
-    return _shared(op, node, relevance, [operands], computed)
+
+    def share(part: Tensor, signed: Signed) -> list[Gradient]:
+        operands = [op.Relu(signed(tensor)) if i in terms else tensor for i, tensor in enumerate(node.inputs)]
+        return _shared(op, node, part, [operands], computed)
+
+    total = node.outputs[0]
+    if is_two_sided(op, total) or counts_either_sign(op, total):
+        return _by_sign(op, total, relevance, share)
+    return share(relevance, _as_it_is)
 
 
 @backward_rule("mwp-dual", "LogSoftmax")
@@ -108,8 +125,8 @@ RULED = {*WEIGHTED, *SUMS, *ONE_TO_ONE, *SCALES}
 backward_rule("mwp", *sorted(GRADIENTS.keys() - RULED - MOVES))(refuse)
 
 
-def excite(op: Emitter, node: Node, relevance: Tensor, sign: Callable[[Tensor], Tensor]) -> list[Gradient]:
-    """Relevance over a layer of constant weights, of which those excite that `sign` leaves positive.
+def excite(op: Emitter, node: Node, relevance: Tensor, signed: Signed) -> list[Gradient]:
+    """Relevance over a layer of constant weights, of which those excite that are positive as `signed` gives them.
 
     Activations of either sign, as tanh makes, excite by the other weights where they are negative.
     """
@@ -117,11 +134,28 @@ def excite(op: Emitter, node: Node, relevance: Tensor, sign: Callable[[Tensor], 
     if len(computed) != 1:
         return refuse(op, node, relevance)
     (at,) = computed
-    x, weight = node.inputs[at], turned(op, node, node.inputs[1 - at])
-    pairs = [(op.Relu(x), sign(weight))]
-    if _is_two_sided(op, x):
-        pairs.append((op.Min(x, 0.0), op.Neg(sign(op.Neg(weight)))))
+    x, weight = node.inputs[at], signed(turned(op, node, node.inputs[1 - at]))
+    pairs = [(op.Relu(x), op.Relu(weight))]
+    if is_two_sided(op, x):
+        pairs.append((op.Min(x, 0.0), op.Min(weight, 0.0)))
     return _shared(op, node, relevance, [[*pair][:: -1 if at else 1] for pair in pairs], computed)
+
+
+def _as_it_is(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def _by_sign(op: Emitter, units: Tensor, relevance: Tensor, share: Share) -> list[Gradient]:
+    """The relevance of positive units goes to what raises them, that of negative ones to what lowers them."""
+
+    def where(compare: Callable[..., Tensor]) -> Tensor:
+        return op.Mul(relevance, op.cast_like(compare(units, 0.0), relevance))
+
+    def both(up: Gradient, down: Gradient) -> Gradient:
+        return None if up is None else lambda: op.sum(up(), down())
+
+    raising, lowering = share(where(op.Greater), _as_it_is), share(where(op.Less), op.Neg)
+    return [both(up, down) for up, down in zip(raising, lowering, strict=True)]
 
 
 def _shared(
@@ -144,16 +178,6 @@ def _shared(
         return lambda: reduce(op.sum, [product(part, own[index]) for part, own in zip(parts, grads, strict=True)])
 
     return [times(i) if i in computed else None for i in range(len(node.inputs))]
-
-
-def _along(op: Emitter, node: Node, index: int) -> Tensor:
-    """A term of a sum, its sign turned where a sum of either sign is negative."""
-    tensor, total = node.inputs[index], node.outputs[0]
-    return op.Mul(tensor, op.Sign(total)) if node.op_type in TERMS and _is_two_sided(op, total) else tensor
-
-
-def _is_two_sided(op: Emitter, tensor: Tensor) -> bool:
-    return is_two_sided(tensor, {given.name for given in op.model.inputs})
 
 
 def _is_gate(tensor: Tensor) -> bool:

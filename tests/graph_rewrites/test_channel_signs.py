@@ -68,6 +68,11 @@ def channels_last(net: Net, x: str, weight: Array, scale: Array, shift: Array) -
     return net.add("Transpose", product_and_sum_of(net, turned, scale, shift), perm=[0, 3, 1, 2])
 
 
+def channels_stay_last(net: Net, x: str, weight: Array, scale: Array, shift: Array) -> str:
+    turned = net.add("Transpose", convolution(net, x, weight), perm=[0, 2, 3, 1])
+    return product_and_sum_of(net, turned, scale, shift)
+
+
 def product_and_sum_of(net: Net, x: str, scale: Array, shift: Array) -> str:
     return net.add("Add", net.add("Mul", x, net.const(scale)), net.const(shift))
 
@@ -91,17 +96,23 @@ def scaled_matmul(net: Net, x: str, weight: Array, scale: Array, shift: Array) -
     return product_and_sum_of(net, net.add("MatMul", x, net.const(weight.T)), scale, shift)
 
 
-CONVOLUTIONS = [one_node, product_and_sum, difference_and_quotient, two_products, computed_from_weights, channels_last]
+CONVOLUTIONS = [
+    *(one_node, product_and_sum, difference_and_quotient, two_products, computed_from_weights),
+    *(channels_last, channels_stay_last),
+]
 LINEAR = [normalised_gemm, scaled_gemm, scaled_matmul]
 
 
-def network(conv: Layer, linear: Layer) -> onnx.ModelProto:
+def network(conv: Layer, linear: Layer, function: str) -> onnx.ModelProto:
     net = Net()
     weight, hidden = net.rng.normal(size=(CHANNELS, 3, 3, 3)) / 5, net.rng.normal(size=(CHANNELS, CHANNELS)) / 5
-    shifts = net.rng.uniform(2, 4, size=(2, CHANNELS))  # so that every unit is active
-    x = net.add("Relu", conv(net, net.input("image", ["N", 3, 8, 8]), weight, SIGNED, shifts[0]))
+    # So that every rectifier is active, and that shifts decide the signs of what tanh makes.
+    shifts = net.rng.uniform(2, 4, size=(2, CHANNELS)) * (1 if function == "Relu" else f32([0.1, -0.1, 0.1, -0.1]))
+    x = net.add(function, conv(net, net.input("image", ["N", 3, 8, 8]), weight, SIGNED, shifts[0]))
+    if conv is channels_stay_last:
+        x = net.add("Transpose", x, perm=[0, 3, 1, 2])
     x = net.add("Flatten", net.add("GlobalAveragePool", x))
-    x = net.add("Relu", linear(net, x, hidden, SIGNED[::-1], shifts[1]))
+    x = net.add(function, linear(net, x, hidden, SIGNED[::-1], shifts[1]))
     net.output(net.add("MatMul", x, net.const(net.rng.normal(size=(CHANNELS, 5))), out="logits"), ["N", 5])
     return net.model()
 
@@ -111,12 +122,13 @@ def relevance(model: onnx.ModelProto) -> Array:
     return explain(explained, images(model), [[0, 3], [4, 1]])["gradient"]
 
 
+@pytest.mark.parametrize("function", ["Relu", "Tanh"])
 @pytest.mark.parametrize(
     ("conv", "linear"),
     [(conv, linear_in_the_weights) for conv in CONVOLUTIONS] + [(in_the_weights, linear) for linear in LINEAR],
     ids=[form.__name__ for form in (*CONVOLUTIONS, *LINEAR)],
 )
-def test_a_negative_scale_behind_a_layer_turns_its_weights(conv: Layer, linear: Layer) -> None:
-    expected = relevance(network(in_the_weights, linear_in_the_weights))
-    np.testing.assert_allclose(relevance(network(conv, linear)), expected, rtol=1e-4, atol=1e-6)
+def test_a_negative_scale_behind_a_layer_turns_its_weights(conv: Layer, linear: Layer, function: str) -> None:
+    expected = relevance(network(in_the_weights, linear_in_the_weights, function))
+    np.testing.assert_allclose(relevance(network(conv, linear, function)), expected, rtol=1e-4, atol=1e-6)
     assert np.abs(expected).max() > 1e-3

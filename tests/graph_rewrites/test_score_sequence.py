@@ -142,9 +142,8 @@ def test_excitation_backprop_passes_the_recurrent_cell(score: int) -> None:
 
 def test_excitation_backprop_of_a_sequence_is_the_sum_of_its_words() -> None:
     model, given = captioner(), feeds(tokens=TOKENS, words=WORDS)
-    for method in ("mwp", "c-mwp"):
-        maps = explain(rewrite(model, score="sequence(logits)", method=method), given, [[0, 1, 2, 3]] * 2)["cam"]
-        np.testing.assert_allclose(maps[:, 0], maps[:, 1:].sum(axis=1), atol=1e-6)
+    maps = explain(rewrite(model, score="sequence(logits)", method="mwp"), given, [[0, 1, 2, 3]] * 2)["cam"]
+    np.testing.assert_allclose(maps[:, 0], maps[:, 1:].sum(axis=1), atol=1e-6)
 
 
 def test_excitation_backprop_passes_a_product_with_a_question() -> None:

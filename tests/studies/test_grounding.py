@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.grounding import Row, asked_of, by_kind, judged, scenes_of, summary
+from studies.grounding import ANSWERERS, Row, answer_rows, asked_of, by_kind, judged, scenes_of, summary
 from studies.page import table, write_section
 
 
@@ -52,6 +52,16 @@ def test_summaries_are_means_in_per_cent() -> None:
     assert summary(rows, ("a", "b")) == [["a", "50.0", "37.5", "100.0", "2"], ["b", "100.0", "100.0", "-", "1"]]
     baselines = [Row("centre", "x", 0, 0, nan), Row("uniform", "y", 1, 1, nan)]
     assert by_kind([*rows, *baselines], ("x", "y"), "a") == [["x", "100.0", "0.0", "-"], ["y", "0.0", "-", "100.0"]]
+
+
+def test_relevance_follows_the_question() -> None:
+    """Of 40 scenes c-MWP follows all questions, and puts a quarter of its energy on a twentieth of the image."""
+    rows = list(answer_rows(ANSWERERS["alexnet"], asked_of(20), ("c-mwp",)))
+    (_, hits, energy, follows, maps), (*_, uniform, _, _) = summary(rows, ("c-mwp", "uniform"))
+    assert int(maps) > 20
+    assert float(hits) > 45
+    assert float(energy) > 3 * float(uniform)
+    assert float(follows) > 90
 
 
 def test_scenes_and_questions_are_the_same_in_every_run() -> None:

@@ -84,6 +84,13 @@ def halves(net: Net, x: str) -> str:
     return net.add("Concat", net.conv("half_a", 2, 2), "half_b", axis=1)
 
 
+def two_sided(net: Net, x: str) -> str:
+    """Units of either sign, each made by something of its sign."""
+    x = net.add("Tanh", net.add("Conv", x, net.random(CHANNELS, CHANNELS, 3, 3), pads=[1] * 4))
+    x = net.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
+    return net.add("Conv", x, net.random(6, CHANNELS, 3, 3), pads=[1] * 4)
+
+
 def pool(operator: str, **attrs: object) -> Middle:
     return lambda net, x: net.add(operator, x, **attrs)
 
@@ -95,6 +102,7 @@ MIDDLES: dict[str, tuple[int, Middle]] = {
     "Conv, strided": (6, conv_of(strides=[2, 2])),
     "Conv, grouped and dilated": (6, conv_of(group=2, dilations=[2, 2], pads=[2] * 4)),
     "ConvTranspose": (5, transposed),
+    "Conv, Tanh, AveragePool, Conv": (6, two_sided),
     "Conv, BatchNormalization": (4, normalised([1.0, 0.5, 2.0, 1.0])),
     "Conv, BatchNormalization of negative scale": (4, normalised([-1.0, 0.5, -2.0, 1.0])),
     "Gemm": (4, dense("Gemm")),
