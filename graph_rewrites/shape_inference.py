@@ -11,6 +11,8 @@ from .constants import fold_integers, settle
 from .stand_ins import STANDARD, stand_ins
 
 POOLS = {"MaxPool", "AveragePool", "LpPool"}
+# Multiples of it stand for open sizes, of which networks take halves and halves of those.
+OPEN_SIZE = 64
 
 
 def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -57,28 +59,36 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _drop_contradicted(model: onnx.ModelProto) -> None:
-    """Drops what the file tells of inner tensors whose sizes follow otherwise from those of the inputs.
+    """Drops the sizes that the file tells of tensors where others follow from those of the inputs.
 
-    Some exporters move a Transpose past other nodes and leave these the shapes of before; a contradiction keeps onnx
-    from telling anything of the node.
+    Some exporters move a Transpose past other nodes and leave these the shapes of before; torch.export's sizes of an
+    LSTM's states are those of its example, though the number of steps is open. A contradiction keeps onnx from telling
+    anything of the node. With a number for each symbol of the inputs, more follows than onnx can say in symbols.
     """
-    told = list(model.graph.value_info)
-    if not told:
-        return
-    del model.graph.value_info[:]
-    followed = {value.name: value for value in shape_inference.infer_shapes(model, data_prop=True).graph.value_info}
-    model.graph.value_info.extend(value for value in told if not _contradict(value, followed.get(value.name, value)))
-
-
-def _contradict(one: onnx.ValueInfoProto, other: onnx.ValueInfoProto) -> bool:
-    """Whether both tell a shape, and of another rank or, in numbers, of other sizes."""
-    if not all(value.type.tensor_type.HasField("shape") for value in (one, other)):
-        return False
-    pairs = [value.type.tensor_type.shape.dim for value in (one, other)]
-    if len(pairs[0]) != len(pairs[1]):
-        return True
-    known = [(a.dim_value, b.dim_value) for a, b in zip(*pairs, strict=True) if a.HasField("dim_value")]
-    return any(b and a != b for a, b in known)
+    sized = onnx.ModelProto()
+    sized.CopyFrom(model)
+    numbers: dict[str, int] = {}
+    for value in sized.graph.input:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_value = numbers.setdefault(dim.dim_param, OPEN_SIZE * (len(numbers) + 1))
+    del sized.graph.value_info[:]
+    for value in sized.graph.output:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
+    inferred = shape_inference.infer_shapes(sized, data_prop=True).graph
+    followed = {value.name: value.type.tensor_type for value in (*inferred.value_info, *inferred.output)}
+    for value in (*model.graph.value_info, *model.graph.output):
+        told, other = value.type.tensor_type, followed.get(value.name)
+        if other is None or not told.HasField("shape") or not other.HasField("shape"):
+            continue
+        if len(told.shape.dim) != len(other.shape.dim):
+            told.ClearField("shape")
+            continue
+        for dim, known in zip(told.shape.dim, other.shape.dim, strict=True):
+            number = numbers.get(dim.dim_param, dim.dim_value)
+            if number and known.dim_value and number != known.dim_value:
+                dim.Clear()
 
 
 def _overcounted_pools(graph: onnx.GraphProto) -> dict[int, list[int]]:

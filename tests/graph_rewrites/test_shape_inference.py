@@ -57,6 +57,20 @@ def test_sizes_that_contradict_the_inputs_are_not_believed() -> None:
     assert shapes == {"relu": maps, "exp": maps, "neg": ["M", 4, 8, 6], "custom": rest, "y": rest}
 
 
+def test_a_number_is_not_believed_where_the_size_is_an_inputs_open_one() -> None:
+    """onnx cannot say 2 T in symbols; what else the file tells stays."""
+    net = Net()
+    x = net.input("x", ["N", "T", 4])
+    net.output(net.add("Relu", net.add("Concat", x, x, axis=1, out="twice"), out="y"), ["M", 10, 4])
+    model = net.model()
+    model.graph.value_info.append(onnx.helper.make_tensor_value_info("twice", TensorProto.FLOAT, ["N", 10, 4]))
+    tensors = read(model).graph.tensors()
+    for name in ("twice", "y"):
+        assert [tensors[name].shape[0], tensors[name].shape[2]] == ["N", 4]
+        assert not isinstance(tensors[name].shape[1], int)
+    assert read(model).proto.graph.output[0] == model.graph.output[0]
+
+
 def test_attention_of_opset_23_is_differentiated_by_its_body() -> None:
     """Its body computes ranks and shapes; the same attention from single operators is the reference."""
     rng = np.random.default_rng(7)
