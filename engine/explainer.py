@@ -194,7 +194,7 @@ class Explainer:
 
     def _other_inputs(self, given: Mapping[str, np.ndarray]) -> Arrays:
         """The further inputs, with a batch axis of 1."""
-        added = set(self._many_runs.neutral(self._runner, 1)) if self._many_runs else set()
+        added = set(self._many_runs.neutral(self._runner)) if self._many_runs else set()
         wanted = [name for name in self._runner.others if name not in added]
         actual = {name: name if name in wanted else self._runner.names.get(name, name) for name in given}
         feeds = {actual[name]: np.asarray(value) for name, value in given.items()}

@@ -25,9 +25,10 @@ from .trace import FLOAT32
 def ablation_model(
     model: ModelSource, *, layers: str | Sequence[str] | None = None, score: ScoreSource | None = None
 ) -> onnx.ModelProto:
-    """The model with the inputs `target` [N, K] and `channel_weights` [N, K, C], which multiply a layer's channels.
+    """The model with the inputs `target` [N, K] and `channel_weights` [N, R, C], which multiply a layer's channels.
 
-    Everything up to the layer runs once per sample, the rest once per row of weights.
+    Everything up to the layer runs once per sample, the rest once per row of weights. R is 1 where the model's batch
+    size is fixed.
 
     Args:
         model: path or `ModelProto` (not changed).
@@ -35,8 +36,8 @@ def ablation_model(
         score: what is explained, as in `rewrite`.
 
     Returns:
-        The model with the outputs `score` [N, K], `activation` [N, C, h, w] (not multiplied) and `logits` [N, classes]
-        (those of the first row of weights).
+        The model with the outputs `ablated` [N, R, K], the scores under each row of weights; `score` [N, K] and
+        `logits` [N, classes], those of the first row; and `activation` [N, C, h, w], not multiplied.
 
     Raises:
         UsageError: several layers.
@@ -54,11 +55,12 @@ def ablation_model(
     op = Emitter(work)
     publish = Publisher(op)
     rows = Rows(op, [layer.name], logits.tensor.name)
-    target = publish.input("target", np.dtype(np.int64), [image.shape[0], rows.width])
+    target = publish.input("target", np.dtype(np.int64), [image.shape[0], "targets"])
     channels = layer.shape[channel_axis(layer)]
-    weights = publish.input("channel_weights", np.dtype(np.float32), [image.shape[0], rows.width, channels])
+    height = "rows" if rows.repeat else 1
+    weights = publish.input("channel_weights", np.dtype(np.float32), [image.shape[0], height, channels])
     publish.names.update(logits.inputs)
-    rows.apply(target)
+    rows.apply(weights)
     tensor = rows.of(layer)
     consumers = list(tensor.outputs)
     maker = next(i for i, node in enumerate(work.graph.nodes) if any(one is tensor for one in node.outputs))
@@ -68,8 +70,11 @@ def ablation_model(
         scaled = op.declare(op.Mul(tensor, op.cast_like(per_row, tensor)), tensor)
     for node in consumers:
         replace_input(node, tensor, scaled)
-    scores = class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), rows.targets)
-    publish.output("score", op.Reshape(scores, op.shape(target)), target.shape)
+    sizes = op.join(op.size(image, 0), op.size(weights, 1), op.size(target, 1))
+    targets = op.Reshape(op.Expand(op.Unsqueeze(target, [1]), sizes), op.join([-1], op.size(target, 1)))
+    scores = class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), targets)
+    publish.output("ablated", op.Reshape(scores, sizes), [image.shape[0], height, "targets"])
+    publish.output("score", rows.once(scores), target.shape)
     maps = grid_of(op, layer, image).maps(op, layer)
     values = rows.once(maps) if rows.repeats(layer) else maps
     publish.output("activation", values, [image.shape[0], *values.shape[1:]])

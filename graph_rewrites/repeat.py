@@ -51,7 +51,7 @@ class Rows:
         self._repeated: dict[str, Tensor] = {}
 
     def apply(self, target: Tensor) -> None:
-        """Repeats each sample as many times as `target`, int64 [N, K], has columns."""
+        """Repeats each sample as many times as `target` [N, K], or what is given in its place, has columns."""
         self.target = target
         if self.repeat is not None:
             self._repeated = apply_repeat(self._op, self.repeat, self._score, target)

@@ -43,9 +43,9 @@ def _ablatable(model: Any, layers: Any, score: Any) -> onnx.ModelProto:
     return ablation_model(model, layers=layers, score=score)
 
 
-def _all_channels(runner: Runner, targets: int) -> Arrays:
+def _all_channels(runner: Runner) -> Arrays:
     name = runner.names["channel_weights"]
-    return {name: np.ones((1, targets, runner.types[name].shape.dim[2].dim_value), np.float32)}
+    return {name: np.ones((1, 1, runner.types[name].shape.dim[2].dim_value), np.float32)}
 
 
 @many_runs("ablation-cam", _ablatable, _all_channels)
@@ -60,19 +60,18 @@ def ablation_cam(sample: Sample) -> Arrays:
     """
     activation = sample.base["activation"][0].astype(np.float64)
     scores, size = sample.scores, np.abs(sample.scores)
-    ablated = np.stack([_ablated_scores(sample, target, len(activation)) for target in sample.targets], axis=1)
-    return {"cam": _weighted((scores - ablated) / np.where(size == 0, 1, size), activation)}
+    drops = scores - _ablated_scores(sample, len(activation))
+    return {"cam": _weighted(drops / np.where(size == 0, 1, size), activation)}
 
 
-def _ablated_scores(sample: Sample, target: int, channels: int) -> np.ndarray:
-    """The class's score [C] without each channel."""
-    rows = sample.runner.fixed_targets or sample.rows(channels)
+def _ablated_scores(sample: Sample, channels: int) -> np.ndarray:
+    """The scores [C, K] without each channel."""
+    runner, name = sample.runner, sample.runner.names["channel_weights"]
+    rows = runner.types[name].shape.dim[1].dim_value or sample.rows(channels)
     found = []
     for start in sample.progress(range(0, channels, rows), -(-channels // rows)):
-        weights = 1 - np.eye(channels, dtype=np.float32)[start : start + rows]
-        targets = np.full(len(weights), target)
-        results = sample.runner.run({**sample.inputs, sample.runner.names["channel_weights"]: weights[None]}, targets)
-        found.append(results["score"][0])
+        weights = 1 - np.eye(channels, dtype=np.float32)[None, start : start + rows]
+        found.append(runner.run({**sample.inputs, name: weights}, sample.targets)["ablated"][0])
     return np.concatenate(found).astype(np.float64)
 
 

@@ -19,11 +19,11 @@ MEMORY_BUDGET = 2**30
 MAX_ROWS = 64
 
 Progress: TypeAlias = Callable[[Iterable[Any], int], Iterable[Any]]  # passes steps on, of which there are so many
-Neutral: TypeAlias = Callable[[Runner, int], Arrays]  # (model, how many targets) -> inputs
+Neutral: TypeAlias = Callable[[Runner], Arrays]  # model -> inputs
 BuildModel: TypeAlias = Callable[..., onnx.ModelProto]  # (model, layers, score) -> the model that is run
 
 
-def nothing(runner: Runner, targets: int) -> Arrays:
+def nothing(runner: Runner) -> Arrays:
     """No further inputs."""
     return {}
 

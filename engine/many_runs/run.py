@@ -28,7 +28,7 @@ def explain_samples(
     rows = inputs[runner.image].shape[0]
     targets = np.atleast_1d(np.asarray(target, np.int64))
     targets = np.broadcast_to(targets, (rows, targets.shape[-1]))
-    neutral = method.neutral(runner, runner.fixed_targets or targets.shape[1])
+    neutral = method.neutral(runner)
     found = []
     for row in range(rows):
         single = {name: value[row : row + 1] for name, value in inputs.items()}

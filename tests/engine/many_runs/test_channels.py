@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 from onnxplain import Explainer, UsageError
+from onnxplain.engine.session import Session
 
 from ...graph_rewrites.networks import images, residual_cnn, small_cnn
 from .replica import Replica, bilinear
@@ -79,6 +80,20 @@ def test_a_layer_beside_a_shortcut_is_explained_and_several_are_refused(method: 
     assert np.ptp(cam) > 1e-3
     with pytest.raises(UsageError, match="one layer at a time"):
         Explainer(model, method=method, layers="all")
+
+
+@pytest.mark.parametrize("method", ["score-cam", "ablation-cam", "occlusion", "rise"])
+def test_further_classes_take_no_further_runs(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rows, run = small_cnn(), [], Session.run
+    monkeypatch.setattr(Session, "run", lambda *given: rows.append(given[2]) or run(*given))
+    for classes in ([3], [3, 0, 1]):
+        Explainer(model, method=method, options={"masks": 9} if method == "rise" else None).run(
+            images(model, 1), classes
+        )
+    assert len(rows) % 2 == 0
+    one, three = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    assert [feeds["image"].shape for feeds in one] == [feeds["image"].shape for feeds in three]
+    assert {feeds["target"].shape[1] for feeds in three} == {3}
 
 
 def test_ablating_nothing_changes_nothing() -> None:
