@@ -13,6 +13,7 @@ import onnx_graphsurgeon as gs
 
 from .emit import Emitter
 from .node import Node
+from .reals import widens
 from .tensors import Tensor, rank, value_of
 
 
@@ -66,11 +67,10 @@ def _outputs_of_weight(node: Node, weight: Tensor) -> list[int] | None:
 
 def _behind(op: Emitter, node: Node) -> Iterator[tuple[gs.Node, Tensor | None]]:
     """What scales, by the tensor beside it, or shifts a layer's channels by constants, before anything else follows."""
-    tensor = node.outputs[0]
+    tensor = node.source.outputs[0]  # not its cast to float32
     axis = 1 if node.op_type == "Conv" else rank(tensor) - 1  # of the channels
-    while len(tensor.outputs) == 1:
-        (follower,) = tensor.outputs
-        scale = None
+    while len(readers := [reader for reader in tensor.outputs if not widens(reader)]) == 1:
+        (follower,), scale = readers, None
         if follower.op == "BatchNormalization" and axis == 1:
             scale = follower.inputs[1]
         elif follower.op == "Transpose":

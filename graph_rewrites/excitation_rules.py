@@ -60,7 +60,7 @@ def weighted(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
     def share(part: Tensor, signed: Signed) -> list[Gradient]:
         return excite(op, node, part, signed)
 
-    if not counts_either_sign(op, node.outputs[0]):
+    if not counts_either_sign(op, node.source.outputs[0]):
         return share(relevance, _as_it_is)
     return _by_sign(op, shown(op, node, node.inputs[1]), relevance, share)
 
@@ -88,7 +88,7 @@ def sums(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient] | None:
         operands = [op.Relu(signed(tensor)) if i in terms else tensor for i, tensor in enumerate(node.inputs)]
         return _shared(op, node, part, [operands], computed)
 
-    total = node.outputs[0]
+    total = node.source.outputs[0]
     if is_two_sided(op, total) or counts_either_sign(op, total):
         return _by_sign(op, total, relevance, share)
     return share(relevance, _as_it_is)

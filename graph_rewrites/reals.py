@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import onnx
+import onnx_graphsurgeon as gs
 
 from .emit import Emitter
 from .node import Node, key_of, subgraphs
@@ -23,6 +24,11 @@ def widened(op: Emitter, tensor: Tensor) -> Tensor:
     """A narrow float tensor in float32; any other as it is."""
     narrow = dtype_of(tensor) in NARROW and not is_sequence(tensor)
     return op.cast(tensor, onnx.TensorProto.FLOAT) if narrow else tensor
+
+
+def widens(node: gs.Node) -> bool:
+    """Whether the node casts a narrow float to float32, as is done for rules to whatever they compute with."""
+    return node.op == "Cast" and node.attrs["to"] == onnx.TensorProto.FLOAT and dtype_of(node.inputs[0]) in NARROW
 
 
 def as_reals(op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> tuple[Node, Sequence[Tensor | None]]:
@@ -47,6 +53,6 @@ def as_reals(op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> tuple
         node,
         inputs=[t if t is None else known.get(t.name, t) for t in node.inputs],
         outputs=[known.get(t.name, t) for t in node.outputs],
-        path=node.path | {tensor.name for tensor in known.values()},
+        path=node.path | {tensor.name for name, tensor in known.items() if name in node.path},
     )
     return real, flowing

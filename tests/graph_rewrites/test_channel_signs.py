@@ -8,9 +8,11 @@ from typing import TypeAlias
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from .networks import Array, Net, explain, f32, images
+from .test_narrow_floats import in_type
 
 Layer: TypeAlias = Callable[[Net, str, Array, Array, Array], str]
 
@@ -132,3 +134,11 @@ def test_a_negative_scale_behind_a_layer_turns_its_weights(conv: Layer, linear: 
     expected = relevance(network(in_the_weights, linear_in_the_weights, function))
     np.testing.assert_allclose(relevance(network(conv, linear, function)), expected, rtol=1e-4, atol=1e-6)
     assert np.abs(expected).max() > 1e-3
+
+
+@pytest.mark.parametrize("function", ["Relu", "Tanh"])
+def test_so_it_does_in_a_float16_model(function: str) -> None:
+    model = network(product_and_sum, scaled_gemm, function)
+    narrow = rewrite(in_type(model, TensorProto.FLOAT16), method="c-mwp", layers="image", outputs=["gradient"])
+    given = {"image": images(model)["image"].astype(np.float16)}
+    np.testing.assert_allclose(explain(narrow, given, [[0, 3], [4, 1]])["gradient"], relevance(model), atol=2e-3)

@@ -55,7 +55,7 @@ def test_summaries_are_means_in_per_cent() -> None:
 
 
 def test_relevance_follows_the_question() -> None:
-    """Of 40 scenes c-MWP follows all questions, and puts a quarter of its energy on a twentieth of the image."""
+    """c-MWP follows all questions here, and puts a quarter of its energy on a twentieth of the image."""
     rows = list(answer_rows(ANSWERERS["alexnet"], asked_of(20), ("c-mwp",)))
     (_, hits, energy, follows, maps), (*_, uniform, _, _) = summary(rows, ("c-mwp", "uniform"))
     assert int(maps) > 20

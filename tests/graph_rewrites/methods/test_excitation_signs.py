@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from ..networks import Array, Net, explain, f32, run
+from ..test_narrow_floats import in_type
 
 WIDTH, WORDS, STEPS = 8, 7, 3
 TARGET = [[0, 3], [4, 1]]
@@ -249,3 +250,16 @@ def test_a_score_is_explained_by_what_raises_it_be_it_negative() -> None:
     np.testing.assert_allclose(squashed["cam"], plain["cam"], atol=1e-6)
     np.testing.assert_allclose(squashed["score"], np.tanh(plain["score"]), rtol=1e-5)
     assert (plain["cam"][plain["score"] < 0].sum(axis=(1, 2)) > 0.5).any()
+
+
+@pytest.mark.parametrize("method", ["mwp", "c-mwp"])
+@pytest.mark.parametrize("model", [answerer("Tanh"), answerer("Identity"), reader(as_operator), reader(written_out)])
+def test_relevance_of_a_float16_model_is_that_of_its_float32_twin(model: onnx.ModelProto, method: str) -> None:
+    given = {"image": pictures()}
+    if len(model.graph.input) > 1:
+        given["question"] = np.random.default_rng(2).normal(size=(2, WIDTH)).astype(np.float32)
+    narrow = rewrite(in_type(model, TensorProto.FLOAT16), method=method, outputs=["gradient"])
+    got = explain(narrow, {name: value.astype(np.float16) for name, value in given.items()}, TARGET)["gradient"]
+    expected = explain(rewrite(model, method=method, outputs=["gradient"]), given, TARGET)["gradient"]
+    np.testing.assert_allclose(got, expected, atol=1e-3)
+    assert np.abs(expected).max() > 0.05
