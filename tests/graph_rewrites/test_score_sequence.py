@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.rewrite import rewrite
 
@@ -122,6 +122,21 @@ def test_a_question_is_a_further_input_and_the_encoder_runs_once_for_all_answers
     target = np.array([[0, -1, 3], [2, 1, -2]])
     assert_k_classes_equal_k_runs(model, feeds(question=TOKENS), target)
     assert sorted(repeated_tensors(rewrite(model))) == ["maps", "question"]
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "c-mwp"])
+def test_a_number_of_steps_in_the_file_does_not_bind_where_tokens_are_open(method: str) -> None:
+    """torch.export writes down the steps of its example behind an LSTM: here 10, of what has 4."""
+    model, given = captioner(), feeds(tokens=TOKENS, words=WORDS)
+    told = onnx.ModelProto.FromString(model.SerializeToString())
+    sizes = helper.make_tensor_value_info("steps_all", TensorProto.FLOAT, [10, 1, "N", UNITS])
+    told.graph.value_info.append(sizes)
+    got, expected = (
+        explain(rewrite(each, score="sequence(logits)", method=method), given, [[0, 1, 2, 3]] * 2)
+        for each in (told, model)
+    )
+    for name in ("score", "cam"):
+        np.testing.assert_allclose(got[name], expected[name], atol=1e-6)
 
 
 def test_an_output_without_steps_is_refused() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.grounding import ANSWERERS, Row, answer_rows, asked_of, by_kind, judged, scenes_of, summary
+from studies.grounding import ANSWERERS, Row, answer_rows, asked_of, by_kind, caption_rows, judged, scenes_of, summary
 from studies.page import table, write_section
 
 
@@ -62,6 +62,15 @@ def test_relevance_follows_the_question() -> None:
     assert float(hits) > 45
     assert float(energy) > 3 * float(uniform)
     assert float(follows) > 90
+
+
+def test_relevance_points_at_what_a_word_is_about() -> None:
+    rows = list(caption_rows(scenes_of(12), ("c-mwp",)))
+    (_, hits, energy, follows, maps), (*_, uniform, _, _) = summary(rows, ("c-mwp", "uniform"))
+    assert int(maps) > 30
+    assert float(hits) > 60
+    assert float(energy) > 4 * float(uniform)
+    assert float(follows) > 70
 
 
 def test_scenes_and_questions_are_the_same_in_every_run() -> None:
