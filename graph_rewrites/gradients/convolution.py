@@ -16,9 +16,11 @@ import numpy as np
 
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
-from ..tensors import Tensor, rank, value_of
+from ..tensors import Tensor, is_static, rank, value_of
 from .pads import pad
 from .shared_weights import own_weight
+
+BEFORE_ALL = -(2**31)  # as the end of a Slice that runs backwards
 
 Vector: TypeAlias = Any  # one integer per spatial axis: a numpy array where known, else an int64 tensor
 
@@ -84,7 +86,12 @@ def windows_of(op: Emitter, node: Node, wide: Tensor, narrow: Tensor, kernel: Ve
         begin = np.array(pads[:axes])
     else:
         begin = np.zeros(axes, np.int64)
-    return Windows(strides, dilations, begin, compute(op, "Sub", beyond, begin))
+    sized = auto_pad.startswith("SAME") or node.attrs.get("output_shape") or node.attrs.get("output_padding")
+    if set(strides) == {1} and not sized:
+        end: Vector = np.array(pads[axes:]) if auto_pad == "NOTSET" and pads else np.zeros(axes, np.int64)
+    else:
+        end = compute(op, "Sub", beyond, begin)
+    return Windows(strides, dilations, begin, end)
 
 
 def spread(op: Emitter, narrow: Tensor, weight: Tensor, like: Tensor, windows: Windows, group: int = 1) -> Tensor:
@@ -101,6 +108,15 @@ def spread(op: Emitter, narrow: Tensor, weight: Tensor, like: Tensor, windows: W
     Returns:
         [N, C, ...], the gradient of the convolution's input.
     """
+    if set(windows.strides) == {1} and windows.is_static and is_static(weight):
+        # Of windows one apart, a convolution. ONNX Runtime is faster at it (on one core 2 times for 144 channels by 3x3
+        # and 14 times for 96 by 7x7 where each channel is a group, alike without groups), and keeps its layout.
+        reach = (np.array(weight.shape[2:]) - 1) * windows.dilations
+        begin, end = reach - windows.begin, reach - windows.end
+        if all(begin >= 0) and all(end >= 0):
+            pads = [*begin.tolist(), *end.tolist()]
+            return op.Conv(narrow, turned(op, weight, group), dilations=windows.dilations, group=group, pads=pads)
+    weight = own_weight(op, weight, (0, 1), group)
     attributes = {"strides": windows.strides, "dilations": windows.dilations, "group": group}
     if windows.is_static:
         # ONNX Runtime's CUDA kernel wants equal padding at both ends; `output_padding` makes up the difference.
@@ -115,6 +131,21 @@ def spread(op: Emitter, narrow: Tensor, weight: Tensor, like: Tensor, windows: W
         full = pad(op, full, [0] * len(tail) + tail)
     ends = compute(op, "Add", windows.begin, sizes_of(op, like, spatial(weight)))
     return op.Slice(full, windows.begin, ends, spatial(weight))
+
+
+def turned(op: Emitter, weight: Tensor, group: int) -> Tensor:
+    """A convolution's weight [M, C / group, ...] as that of the convolution back: [C, M / group, ...], mirrored."""
+    features, channels, *kernel = weight.shape
+    if group == 1:
+        weight = op.Transpose(weight, perm=[1, 0, *spatial(weight)])
+    elif (features, channels) != (group, 1):
+        parts = op.Reshape(weight, [group, features // group, channels, *kernel])
+        parts = op.Transpose(parts, perm=[0, 2, 1, *(axis + 1 for axis in spatial(weight))])
+        weight = op.Reshape(parts, [group * channels, features // group, *kernel])
+    axes = [axis for axis, size in enumerate(kernel, 2) if size > 1]
+    if not axes:
+        return weight
+    return op.Slice(weight, [-1] * len(axes), [BEFORE_ALL] * len(axes), axes, [-1] * len(axes))
 
 
 def slide(op: Emitter, wide: Tensor, weight: Tensor, windows: Windows, group: int = 1) -> Tensor:
@@ -153,7 +184,7 @@ def conv(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
     windows = windows_of(op, node, x, node.outputs[0], sizes_of(op, weight, spatial(x)))
     group = node.attrs["group"]
     return [
-        lambda: op.declare(spread(op, grad, own_weight(op, weight, (0, 1), group), x, windows, group), x),
+        lambda: op.declare(spread(op, grad, weight, x, windows, group), x),
         lambda: weight_gradient(op, x, grad, weight, windows, group),
         lambda: op.reduce("ReduceSum", grad, [0, *spatial(x)], keepdims=False),
     ][: len(node.inputs)]

@@ -13,7 +13,7 @@ from ..networks import Net
 
 def conv(net: Net, c_in: int, c_out: int, group: int = 1) -> str:
     weight = net.random(c_out, c_in // group, 3, 3, name="weight")
-    return net.add("Conv", net.input("x", [2, c_in, 6, 6]), weight, pads=[1] * 4, group=group, out="y")
+    return net.add("Conv", net.input("x", [2, c_in, 6, 6]), weight, pads=[1] * 4, strides=[2, 2], group=group, out="y")
 
 
 def matmul(net: Net, c_in: int, c_out: int) -> str:
