@@ -128,7 +128,6 @@ class CaptionerModel(TextModel):
                     f"where a captioner has one; {HELP}"
                 )
             self.output = found[0]
-            self._check_steps()
         if self.vocabulary.begin is None or self.vocabulary.end is None or self.vocabulary.length is None:
             raise self.lacks("begin, end or length, which captions need")
         self.end = self.vocabulary.ids[self.vocabulary.end]
@@ -140,19 +139,6 @@ class CaptionerModel(TextModel):
         """What is explained, as `rewrite` takes it; None of a model that is explained already."""
         name = self.output if self.output.isidentifier() else repr(self.output)
         return None if self.is_explained else f"sequence({name})"
-
-    def _check_steps(self) -> None:
-        """Refuses an output that is declared with the number of steps that the model was exported with.
-
-        PyTorch 2.13's exporter writes one where an LSTM makes the output, though the model takes any number.
-        """
-        kinds = {value.name: value.type.tensor_type for value in self.proto.graph.output}
-        steps = kinds[self.output].shape.dim[1].dim_value if rank_of(kinds[self.output]) else 0
-        if steps and steps != self.fixed_length:
-            raise UsageError(
-                f"{self.name}: its output {self.output!r} is declared with {steps} steps, its input {self.input!r} "
-                f"with {self.fixed_length or 'any number'}; give the output the input's second size, {HELP}"
-            )
 
     def forward(self) -> onnx.ModelProto:
         """A model that gives `output` and takes what an explained captioner takes."""
