@@ -111,14 +111,21 @@ def where(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 def clip(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g where min <= x <= max, bounds included (as `torch.clamp`); dmin = g where x < min, dmax = g where x > max.
 
-    Where min > max, y = max: dmax = g, the others get none.
+    Where min > max, y = max: dmax = g, the others get none. With a constant 0 as min it is a ReLU or ReLU6, and as those
+    of PyTorch passes nothing at its bounds: dx = g where 0 < y < max.
     """
     x, lower, upper = [*node.inputs, None, None][:3]
+    (y,) = node.outputs
+    least = value_of(node.source.inputs[1]) if lower is not None else None  # as it is in the file, before any cast
+    is_relu = least is not None and not least.any()
 
     def masked(*conditions: Tensor) -> Tensor:
         return op.Mul(grad, op.cast_like(reduce(op.And, conditions), grad)) if conditions else grad
 
     def dx() -> Tensor:
+        if is_relu:
+            # Asked of y, whose maker can then be merged with it: ONNX Runtime's Conv takes in a Clip that alone reads it.
+            return masked(op.Greater(y, lower), *([op.Less(y, upper)] if upper is not None else []))
         above = [op.GreaterOrEqual(x, lower)] if lower is not None else []
         below = [op.LessOrEqual(x, upper)] if upper is not None else []
         return masked(*above, *below)
