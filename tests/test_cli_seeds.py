@@ -68,7 +68,7 @@ def test_a_run_goes_on_where_it_stopped_and_another_is_refused(folder: Path) -> 
     first = run(folder, *BASE, "images/d.png", "images/broken.png")
     assert first.returncode == 1
     assert "images/broken.png" in first.stderr
-    assert "seeds of 1 images" in first.stdout
+    assert "seeds of 1 image" in first.stdout
     kept = (folder / "seeds" / "d.png").stat().st_mtime_ns
     cv2.imwrite(str(folder / "images" / "broken.png"), picture(SCENES["b.png"])[..., ::-1])
     again = run(folder, *BASE, "images", "--json")

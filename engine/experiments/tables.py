@@ -79,7 +79,8 @@ def seeds_table(written: Written, rules: SeedRules) -> Table:
             found.setdefault(one["value"], (one["label"], []))[1].append(one["cells"])
     total = len(written.images) * rules.grid**2
     left = total - sum(sum(cells) for _, cells in found.values())
-    table = Table("value", "class", "images", "cells", title=f"seeds of {len(written.images)} images")
+    count = f"{len(written.images)} image{'s' * (len(written.images) != 1)}"
+    table = Table("value", "class", "images", "cells", title=f"seeds of {count}")
     for value, (label, cells) in sorted(found.items()):
         table.add_row(str(value), escape(label), str(len(cells)), f"{sum(cells) / total:.1%}")
     if total:
