@@ -1,11 +1,13 @@
-"""The command `seeds`, run as a user runs it."""
+"""The command `seeds`, run in this process, which spares the time to load it each time."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,7 +17,17 @@ from onnxplain.cli import main
 from onnxplain.engine.datasets.voc import VOID, read_indices
 
 from .engine.evaluation.colours import PREPROCESS, SCENES, network, picture
-from .test_cli import assert_refused, run
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
 
 BASE = ["seeds", "colours.onnx", "--preprocess", PREPROCESS, "--grid", "10"]
 
@@ -34,10 +46,25 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_seeds_are_a_png_and_cues_with_the_same_classes(folder: Path) -> None:
-    result = run(folder, *BASE, "images/a.png", "-t", "top2", "--json")
-    assert result.returncode == 0, result.stderr
-    found = json.loads(result.stdout)
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `onnxplain ARGUMENTS` in the folder."""
+
+    def ended(*arguments: str) -> Ended:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["onnxplain", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        code = stopped.value.code
+        return Ended(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return ended
+
+
+def test_seeds_are_a_png_and_cues_with_the_same_classes(folder: Path, run: Run) -> None:
+    result = run(*BASE, "images/a.png", "-t", "top2", "--json")
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
     assert found["failures"] == []
     (image,) = found["images"]
     # The image has 20 x 30 pixels, and a cell 2 x 3 of them; red lies in 3:13, 2:12, green in 2:8, 20:26.
@@ -63,49 +90,51 @@ def test_seeds_are_a_png_and_cues_with_the_same_classes(folder: Path) -> None:
     assert listed == ["value,class", "0,background", "1,red", "2,green", "3,blue", "255,"]
 
 
-def test_a_run_goes_on_where_it_stopped_and_another_is_refused(folder: Path) -> None:
+def test_a_run_goes_on_where_it_stopped_and_another_is_refused(folder: Path, run: Run) -> None:
     (folder / "images" / "broken.png").write_bytes(b"\x89PNG")
-    first = run(folder, *BASE, "images/d.png", "images/broken.png")
-    assert first.returncode == 1
-    assert "images/broken.png" in first.stderr
-    assert "seeds of 1 image" in first.stdout
+    first = run(*BASE, "images/d.png", "images/broken.png")
+    assert first.code == 1
+    assert "images/broken.png" in first.err
+    assert "seeds of 1 image" in first.out
     kept = (folder / "seeds" / "d.png").stat().st_mtime_ns
     cv2.imwrite(str(folder / "images" / "broken.png"), picture(SCENES["b.png"])[..., ::-1])
-    again = run(folder, *BASE, "images", "--json")
-    assert again.returncode == 0, again.stderr
-    found = json.loads(again.stdout)
+    again = run(*BASE, "images", "--json")
+    assert again.code == 0, again.err
+    found = json.loads(again.out)
     assert found["resumed"] == 1
     assert [Path(one["image"]).name for one in found["images"]] == sorted([*SCENES, "broken.png"])
     assert (folder / "seeds" / "d.png").stat().st_mtime_ns == kept
-    assert_refused(run(folder, *BASE, "images", "--foreground", "0.5"), 2, "another run", "rules")
+    other = run(*BASE, "images", "--foreground", "0.5")
+    assert other.code == 2
+    assert "another run, which differs in rules" in other.err
 
 
-def test_annotations_say_which_classes_there_are_and_their_values(folder: Path) -> None:
+def test_annotations_say_which_classes_there_are_and_their_values(folder: Path, run: Run) -> None:
     command = [*BASE, "images", "--annotations", "classes.csv"]
-    result = run(folder, *command, "--json")
-    assert result.returncode == 0, result.stderr
+    result = run(*command, "--json")
+    assert result.code == 0, result.err
     labels = {
         one["image"]: {cell["label"]: cell["value"] for cell in one["cells"]}
-        for one in json.loads(result.stdout)["images"]
+        for one in json.loads(result.out)["images"]
     }
     # Values in the order in which the file names the classes.
     assert labels["a.png"] == {"background": 0, "red": 1, "green": 2}
     assert labels["c.png"] == {"background": 0, "blue": 3, "red": 1}
     (folder / "mapping.csv").write_text("red,0\nblue,2\ngreen,\n")
-    mapped = run(folder, *command, "--mapping", "mapping.csv", "-o", "mapped")
-    assert mapped.returncode == 1
-    assert "b.png: shows no class" in mapped.stderr.replace("images/", "")
+    mapped = run(*command, "--mapping", "mapping.csv", "-o", "mapped")
+    assert mapped.code == 1
+    assert "b.png: shows no class" in mapped.err.replace("images/", "")
     assert not (folder / "mapped" / "b.png").exists()
-    assert "green" not in mapped.stdout
+    assert "green" not in mapped.out
 
 
-def test_images_of_one_name_do_not_overwrite_each_other(folder: Path) -> None:
+def test_images_of_one_name_do_not_overwrite_each_other(folder: Path, run: Run) -> None:
     (folder / "more").mkdir()
     cv2.imwrite(str(folder / "more" / "A.png"), picture(SCENES["b.png"])[..., ::-1])
     (folder / "images" / "a.png").rename(folder / "more" / "a.jpg.png")
-    result = run(folder, *BASE, "more", "images/d.png", "--json")
-    assert result.returncode == 0, result.stderr
-    stems = [one["stem"] for one in json.loads(result.stdout)["images"]]
+    result = run(*BASE, "more", "images/d.png", "--json")
+    assert result.code == 0, result.err
+    stems = [one["stem"] for one in json.loads(result.out)["images"]]
     assert len({stem.lower() for stem in stems}) == 3
 
 
@@ -127,28 +156,17 @@ def test_images_of_one_name_do_not_overwrite_each_other(folder: Path) -> None:
         (["images", "--grid", "0"], 2, ["--grid"]),
     ],
 )
-def test_what_is_wrong_is_one_line(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    code: int,
-    words: list[str],
-) -> None:
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["onnxplain", *BASE, *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == code
-    said = capsys.readouterr().err
-    assert all(word in said for word in words), said
+def test_what_is_wrong_is_one_line(folder: Path, run: Run, arguments: list[str], code: int, words: list[str]) -> None:
+    ended = run(*BASE, *arguments)
+    assert ended.code == code
+    assert all(word in ended.err for word in words), ended.err
     assert not list(folder.glob("seeds/*"))
 
 
-def test_without_arguments_the_embedded_photo_has_seeds(tmp_path: Path) -> None:
-    result = run(tmp_path, "seeds")
-    assert result.returncode == 0, result.stderr
-    assert "Egyptian cat" in result.stdout
+def test_without_arguments_the_embedded_photo_has_seeds(tmp_path: Path, run: Run) -> None:
+    result = run("seeds")
+    assert result.code == 0, result.err
+    assert "Egyptian cat" in result.out
     indices = read_indices(tmp_path / "seeds" / "chelsea.png")
     # Of 1000 classes, which no PNG of 8 bits holds, the first to occur has the value 1.
     assert set(np.unique(indices)) == {0, 1, VOID}
