@@ -1,0 +1,83 @@
+"""What is timed: the plain model, and explained models of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxplain
+import onnxruntime
+
+from .architectures import SIDE
+
+PLAIN = "plain"
+CLASSES = 5  # of one image
+
+
+@dataclass(frozen=True)
+class Case:
+    """A way to explain: arguments of `rewrite`, and how many classes are explained at once."""
+
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    classes: int = 1
+
+
+CASES = {
+    "Grad-CAM": Case(),
+    f"Grad-CAM of {CLASSES} classes": Case(classes=CLASSES),
+    "gradient": Case({"method": "gradient"}),
+    "guided": Case({"method": "guided-backprop"}),
+    "deconvnet": Case({"method": "deconvnet"}),
+    "all layers": Case({"layers": "all"}),
+}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model ready to run.
+
+    Attributes:
+        path: its file.
+        feeds: its inputs.
+        rewriting: seconds; 0 of the plain model.
+        growth: of the file, as a share of the plain model's.
+    """
+
+    path: Path
+    feeds: dict[str, np.ndarray]
+    rewriting: float
+    growth: float
+
+    def session(self, options: onnxruntime.SessionOptions | None = None) -> onnxruntime.InferenceSession:
+        """A session on the CPU."""
+        return onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
+
+
+def images(batch: int) -> np.ndarray:
+    """Seeded images, float32 [batch, 3, SIDE, SIDE]."""
+    return np.random.default_rng(0).standard_normal((batch, 3, SIDE, SIDE), np.float32)
+
+
+def built(model: onnx.ModelProto, folder: Path, batch: int) -> dict[str, Built]:
+    """The plain model and the explained ones that its operators allow, as files in a folder."""
+    path = folder / "plain.onnx"
+    onnx.save(model, path)
+    size, pixels = path.stat().st_size, images(batch)
+    found = {PLAIN: Built(path, {"image": pixels}, 0, 0)}
+    for name, case in CASES.items():
+        begin = time.perf_counter()
+        try:
+            explained = onnxplain.rewrite(model, **case.arguments)
+        except onnxplain.OnnxplainError:  # no ReLU to differentiate otherwise
+            continue
+        seconds = time.perf_counter() - begin
+        path = folder / f"{name}.onnx"
+        onnx.save(explained, path)
+        targets = np.tile(np.arange(case.classes), (batch, 1))
+        found[name] = Built(path, {"image": pixels, "target": targets}, seconds, path.stat().st_size / size - 1)
+    return found
