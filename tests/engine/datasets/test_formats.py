@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from onnxplain.engine.datasets.read import read_dataset
+from onnxplain.engine.datasets.voc import encode_indices, read_indices
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 
 SHAPE = (4, 6)
@@ -230,3 +231,14 @@ def test_broken_masks_and_xml(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "seg" / "SegmentationClass" / "a.png"), picture)
     with pytest.raises(OnnxplainError, match="not in Pascal VOC's palette"):
         next(iter(read_dataset(tmp_path / "seg")))
+
+
+def test_indices_are_written_with_vocs_palette_and_read_back(tmp_path: Path) -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    (tmp_path / "a.png").write_bytes(encode_indices(values))
+    np.testing.assert_array_equal(read_indices(tmp_path / "a.png"), values)
+    blue_first = np.asarray(cv2.imread(str(tmp_path / "a.png")))
+    # Aeroplane, cat, tvmonitor and the border, as the development kit's colour map has them.
+    known = {0: (0, 0, 0), 1: (128, 0, 0), 8: (64, 0, 0), 20: (0, 64, 128), 255: (224, 224, 192)}
+    for value, colour in known.items():
+        assert (blue_first[values == value] == colour[::-1]).all()
