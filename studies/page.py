@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from onnxplain.engine.images import atomic_file
+
 PAGE = Path(__file__).parents[1] / "docs" / "studies.md"
 
 
@@ -19,7 +21,8 @@ def write_section(name: str, text: str, page: Path = PAGE) -> None:
     _, closed, after = rest.partition(end)
     if not found or not closed:
         raise ValueError(f"{page}: has no section {name!r}; add {begin.strip()} and {end}")
-    page.write_text(f"{before}{begin}\n{text.strip()}\n\n{end}{after}")
+    with atomic_file(page) as file:
+        file.write(f"{before}{begin}\n{text.strip()}\n\n{end}{after}".encode())
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
