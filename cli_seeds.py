@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ from .cli_options import (
 from .cli_output import make_folder, note_assumption, report_all, show, steps
 from .engine import embedded
 from .engine.datasets.annotation import AnnotatedImage
+from .engine.datasets.dataset import Entry
 from .engine.datasets.mapping import ClassMapping, read_mapping
 from .engine.datasets.read import read_dataset
 from .engine.evaluation.maps import MethodMaps
@@ -83,28 +85,35 @@ def seeds(
     note_assumption(maps)
     rules = SeedRules(foreground, background, grid, above)
     if annotations:
-        if len(images or ()) > 1:
-            raise UsageError("with --annotations, one folder of images is given at most")
-        given = read_mapping(mapping) if mapping else None
-        dataset = read_dataset(annotations, images[0] if images else None)
-        entries = dataset.entries
-        classes = ClassMapping(maps.labels, maps.classes, given, mapping)
-        if dataset.classes is not None:
-            classes.check(dataset.classes)
-        seeder, numbering = Seeder(maps, rules, mapping=classes), Numbering(classes_of(dataset))
-        asked: dict[str, Any] = {
-            "annotations": f"{dataset.kind} {dataset.path.name} {dataset.fingerprint}",
-            "mapping": given,
-        }
+        seeder, entries, numbering, asked = _annotated(maps, rules, annotations, images, mapping)
     else:
         _, paths = model_and_photos(model, images)
         entries = {str(path): partial(AnnotatedImage, path, ()) for path in paths}
         targets = resolve_targets(target, maps.labels, maps.classes)
-        seeder, numbering = Seeder(maps, rules, targets), Numbering(range(maps.classes or 0))
-        asked = {"targets": targets}
+        seeder, numbering, asked = (
+            Seeder(maps, rules, targets),
+            Numbering(range(maps.classes or 0)),
+            {"targets": targets},
+        )
     source = model or embedded.MODEL
     identity = identity_of(seeder, version=VERSION, model=f"{source.name} {fingerprint(source)}", **asked)
     make_folder(output)
     written = write_seeds(seeder, entries, output, numbering, identity, steps)
     show(seeds_data(written), seeds_table(written, rules), as_json)
     report_all(written.failures)
+
+
+def _annotated(
+    maps: MethodMaps, rules: SeedRules, annotations: Path, images: list[str] | None, mapping: Path | None
+) -> tuple[Seeder, Mapping[str, Entry], Numbering, dict[str, Any]]:
+    """What finds the seeds by the annotations' classes, the images, the values, and what tells the run from others."""
+    if len(images or ()) > 1:
+        raise UsageError("with --annotations, one folder of images is given at most")
+    given = read_mapping(mapping) if mapping else None
+    dataset = read_dataset(annotations, images[0] if images else None)
+    classes = ClassMapping(maps.labels, maps.classes, given, mapping)
+    if dataset.classes is not None:
+        classes.check(dataset.classes)
+    data = f"{dataset.kind} {dataset.path.name} {dataset.fingerprint}"
+    seeder, numbering = Seeder(maps, rules, mapping=classes), Numbering(classes_of(dataset))
+    return seeder, dataset.entries, numbering, {"annotations": data, "mapping": given}

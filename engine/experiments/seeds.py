@@ -119,36 +119,36 @@ class Seeder:
             UsageError: a class that the mapping lacks, or so few cells that the model sees none.
             OnnxplainError: there is no class to find, or a map is not finite.
         """
-        if self._mapping is None:
-            found, heats = self._predicted(image, truth)
-        else:
-            found, heats = self._annotated(image, truth, self._mapping)
-        grid = self.rules.grid
-        method = self.maps.methods[0]
-        saliency = np.max([on_grid(heats[SALIENCY][one.target].heatmap, grid) for one in found.values()], axis=0)
-        maps = [on_grid(heats[method][one.target].heatmap, grid) for one in found.values()]
-        return Seeds(seeds(maps, saliency, self._seen(image), self.rules), list(found))
+        found, maps = self._predicted(image, truth) if self._mapping is None else self._annotated(image, truth)
 
-    def _predicted(self, image: Image, truth: AnnotatedImage) -> tuple[dict[Class, Explanation], _Maps]:
+        def heats(method: str) -> list[Map]:
+            return [on_grid(maps[method][target].heatmap, self.rules.grid) for target in found.values()]
+
+        saliency = np.max(heats(SALIENCY), axis=0)
+        return Seeds(seeds(heats(self.maps.methods[0]), saliency, self._seen(image), self.rules), list(found))
+
+    def _predicted(self, image: Image, truth: AnnotatedImage) -> tuple[dict[Class, int], _Maps]:
+        """The targets that are probable enough, and the maps."""
         named = [target for target in self._targets if target >= 0]
-        explained = self.maps.explain(image, truth.path, named, -min(self._targets, default=0))
+        explained = self.maps.explain(image, truth.path, named, max([0, *(-target for target in self._targets)]))
         wanted = dict.fromkeys(target if target >= 0 else explained.top[-target - 1] for target in self._targets)
-        likely = [target for target in wanted if explained.probabilities[target] >= self.rules.above]
+        likely: dict[Class, int] = {
+            target: target for target in wanted if explained.probabilities[target] >= self.rules.above
+        }
         if not likely:
             raise OnnxplainError(f"{truth.path}: no class has a probability of {self.rules.above}; lower --above")
-        return {target: explained.maps[SALIENCY][target] for target in likely}, explained.maps
+        return likely, explained.maps
 
-    def _annotated(
-        self, image: Image, truth: AnnotatedImage, mapping: ClassMapping
-    ) -> tuple[dict[Class, Explanation], _Maps]:
-        present = {label: targets for label in truth.labels if (targets := mapping.of(label))}
+    def _annotated(self, image: Image, truth: AnnotatedImage) -> tuple[dict[Class, int], _Maps]:
+        """The model's class for each of the annotation, that of the highest score where there are several; the maps."""
+        assert self._mapping is not None
+        present = {label: targets for label in truth.labels if (targets := self._mapping.of(label))}
         if not present:
             raise OnnxplainError(f"{truth.path}: shows no class that is asked for; leave it out, or map its classes")
         asked = dict.fromkeys(target for several in present.values() for target in several)
         maps = self.maps.explain(image, truth.path, list(asked)).maps
-        some = maps[SALIENCY]
-        best = {label: max(several, key=lambda target: some[target].score) for label, several in present.items()}
-        return {label: some[target] for label, target in best.items()}, maps
+        score = {target: one.score for target, one in maps[SALIENCY].items()}
+        return {label: max(several, key=score.__getitem__) for label, several in present.items()}, maps
 
     def _seen(self, image: Image) -> Mask:
         """The cells whose centres the model saw, bool [grid, grid]."""
