@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
+from .cli_audit import audit
 from .cli_evaluate import evaluate
 from .cli_experiments import ablate, sweep
 from .cli_language import caption, vqa
@@ -297,6 +298,7 @@ def check(
 app.command()(caption)
 app.command()(vqa)
 app.command()(evaluate)
+app.command()(audit)
 app.command()(ablate)
 app.command()(sweep)
 app.command()(seeds)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .cli_options import Json, Labels, Methods, PreprocessText, Providers, Ray, Score, method_names
-from .cli_output import make_folder, note_assumption, report_all, report_error, show, steps
+from .cli_output import make_folder, note_assumption, report_all, shortened, show, steps
 from .engine.datasets.mapping import read_mapping
 from .engine.datasets.read import read_dataset
 from .engine.evaluation.distributed import measured_on_ray
@@ -17,6 +17,7 @@ from .engine.evaluation.evaluator import Evaluator, Plan
 from .engine.evaluation.metrics import METRICS
 from .engine.evaluation.page import rank_metric, write_page
 from .engine.evaluation.perturbation import STEPS
+from .engine.evaluation.run import RESULTS
 from .engine.evaluation.run import evaluate as evaluate_maps
 from .engine.evaluation.subject import TOLERANCE, Settings
 from .engine.evaluation.tables import evaluation_data, evaluation_table
@@ -24,7 +25,6 @@ from .engine.labels import read_labels
 from .graph_rewrites.errors import OnnxplainError, UsageError
 
 DEFAULT_METRICS = ("localisation", "pointing", "energy")
-LISTED = 10  # failures named on the terminal
 
 
 def evaluate(
@@ -99,11 +99,4 @@ def evaluate(
     found = evaluate_maps(evaluator, dataset, output, measure=elsewhere, workers=workers, progress=steps)
     page = write_page(found, evaluator, dataset, rank_by=rank_by)
     show(evaluation_data(found) | {"page": str(page)}, evaluation_table(found, evaluator.metrics), as_json)
-    if len(found.failures) > LISTED:
-        for failure in found.failures[:LISTED]:
-            report_error(failure)
-        report_error(
-            OnnxplainError(f"{len(found.failures) - LISTED} more images failed; {output}/results.jsonl has all")
-        )
-        raise typer.Exit(1)
-    report_all([*left_out, *found.failures])
+    report_all([*left_out, *shortened(found.failures, output / RESULTS)])

@@ -83,6 +83,13 @@ def report_all(failures: Sequence[OnnxplainError]) -> None:
         raise typer.Exit(1)
 
 
+def shortened(failures: Sequence[OnnxplainError], place: Path, most: int = 10) -> list[OnnxplainError]:
+    """The failures that are named on the terminal; where there are more, the last one names the file that has all."""
+    if len(failures) <= most:
+        return list(failures)
+    return [*failures[:most], OnnxplainError(f"{len(failures) - most} more images failed; {place} has all")]
+
+
 def report_error(error: OnnxplainError) -> None:
     """Prints an error as one line on stderr."""
     print(f"error: {error}", file=sys.stderr)

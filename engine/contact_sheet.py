@@ -46,18 +46,18 @@ def contact_sheet(
     rows, columns, cells = comparison.rows, comparison.columns, comparison.cells
     in_lines = len(columns) == 1 and not photos
     tiles = {
-        (row, column): _tile(one.picture(), above=row if in_lines else "", below=describe(one))
+        (row, column): tile(one.picture(), above=row if in_lines else "", below=describe(one))
         for (row, column), one in cells.items()
     }
     if photos:
-        tiles |= {(row, PHOTO): _tile(one.image) for (row, _), one in cells.items()}
+        tiles |= {(row, PHOTO): tile(one.image) for (row, _), one in cells.items()}
         columns = [PHOTO, *columns]
     if in_lines:
         sheet = _lines([tiles[row, columns[0]] for row in rows])
     elif len(columns) > max(PER_LINE, len(rows)):
-        sheet = _table(columns, rows, {(column, row): tile for (row, column), tile in tiles.items()})
+        sheet = tile_table(columns, rows, {(column, row): one for (row, column), one in tiles.items()})
     else:
-        sheet = _table(rows, columns, tiles)
+        sheet = tile_table(rows, columns, tiles)
     sheet = np.hstack([sheet, _colour_bars(list(cells.values()), len(sheet))])
     return np.vstack([_headed(heading, sheet.shape[1]), sheet]) if heading else sheet
 
@@ -74,9 +74,9 @@ def _lines(tiles: Sequence[Image]) -> Image:
     return sheet
 
 
-def _table(rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], Image]) -> Image:
-    """Tiles under the names of their columns, beside those of their rows."""
-    height, width = next(iter(cells.values())).shape[:2]
+def tile_table(rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], Image]) -> Image:
+    """Tiles under the names of their columns, beside those of their rows; uint8 [H, W, 3] RGB."""
+    height, width = (max(one.shape[axis] for one in cells.values()) for axis in (0, 1))
     title = max(_text_width(name) for name in rows) + 2 * MARGIN
     sheet = _blank(LINE + MARGIN + len(rows) * (height + MARGIN), title + len(columns) * (width + MARGIN))
     for index, name in enumerate(columns):
@@ -87,7 +87,8 @@ def _table(rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str
         for j, column in enumerate(columns):
             left = title + j * (width + MARGIN)
             if (row, column) in cells:
-                sheet[top : top + height, left : left + width] = cells[row, column]
+                cell = cells[row, column]
+                sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
     return sheet
 
 
@@ -105,8 +106,8 @@ def _headed(text: str, width: int) -> Image:
     return heading
 
 
-def _tile(picture: Image, above: str = "", below: str = "") -> Image:
-    """A picture at the size of the grid, with a line of text below, and one above if there is such."""
+def tile(picture: Image, above: str = "", below: str = "") -> Image:
+    """A picture, its longer side TILE, with a line of text below, and one above if there is such; uint8 RGB."""
     scale = TILE / max(picture.shape[:2])
     size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -125,19 +126,21 @@ def _blank(height: int, width: int) -> Image:
 def _colour_bars(explanations: Sequence[Explanation], height: int) -> Image:
     """One bar for maps in [0, 1], and one for signed maps, where there are such."""
     signed = {bool(one.heatmap.min() < 0) for one in explanations if one.colours is None}
-    bars = []
-    for is_signed in sorted(signed):
-        low = -1.0 if is_signed else 0.0
-        bar = _blank(height, BAR_WIDTH + BAR_LABELS)
-        top = LINE + MARGIN
-        bottom = min(height - MARGIN - LINE, top + MAX_BAR)
-        heat = np.linspace(1, low, bottom - top, dtype=np.float32)[:, None]
-        bar[top:bottom, :BAR_WIDTH] = colourise(np.repeat(heat, BAR_WIDTH, axis=1))
-        for value in np.linspace(low, 1, 5):
-            at = top + round((1 - value) / (1 - low) * (bottom - top))
-            _write(bar, f"{value:g}", BAR_WIDTH + 4, at + 4)
-        bars.append(bar)
+    bars = [colour_bar(-1.0 if is_signed else 0.0, height) for is_signed in sorted(signed)]
     return np.hstack(bars) if bars else _blank(height, MARGIN)
+
+
+def colour_bar(low: float, height: int) -> Image:
+    """The colours of the values from `low` (0, or -1 of signed maps) to 1, uint8 [height, w, 3] RGB."""
+    bar = _blank(height, BAR_WIDTH + BAR_LABELS)
+    top = LINE + MARGIN
+    bottom = min(height - MARGIN - LINE, top + MAX_BAR)
+    heat = np.linspace(1, low, bottom - top, dtype=np.float32)[:, None]
+    bar[top:bottom, :BAR_WIDTH] = colourise(np.repeat(heat, BAR_WIDTH, axis=1))
+    for value in np.linspace(low, 1, 5):
+        at = top + round((1 - value) / (1 - low) * (bottom - top))
+        _write(bar, f"{value:g}", BAR_WIDTH + 4, at + 4)
+    return bar
 
 
 def _write(picture: npt.NDArray[np.uint8], text: str, left: int, baseline: int, scale: float = SCALE) -> None:

@@ -44,6 +44,14 @@ class ClassMapping:
         if given is not None:
             self._given = {name: tuple(self._index(one, name) for one in wanted) for name, wanted in given.items()}
 
+    def has(self, label: str) -> bool:
+        """Whether a label stands for classes of the model; others may name anything, such as a part of an object."""
+        if self._given is not None:
+            return bool(self._given.get(label))
+        text = label.strip()
+        is_index = text.isdigit() and (self._classes is None or int(text) < self._classes)
+        return is_index or text.lower() in self._by_name
+
     def of(self, label: str) -> tuple[int, ...]:
         """The model's classes for a class of the data set; none where the mapping leaves it out.
 

@@ -13,13 +13,14 @@ from .table import read_table
 from .voc import read_voc
 
 
-def read_dataset(path: PathLike, images: PathLike | None = None) -> Dataset:
+def read_dataset(path: PathLike, images: PathLike | None = None, further: bool = False) -> Dataset:
     """Reads a data set; its annotations and images are opened only as they are asked for.
 
     Args:
         path: COCO's JSON; a Pascal VOC folder, or a list in its ImageSets; a folder of ImageNet's XML files, or the
             localisation challenge's CSV; or a plain CSV with the columns image, label, x0, y0, x1, y1.
         images: the folder of the images; default: what the format has as its own, else that of the file.
+        further: whether a plain CSV may have other columns too, such as those that `read_groups` reads.
 
     Raises:
         OnnxplainError: there is no such file, or it cannot be read.
@@ -40,7 +41,7 @@ def read_dataset(path: PathLike, images: PathLike | None = None) -> Dataset:
         return read_voc(path, folder)
     elif suffix == ".csv":
         first = read_text(path).partition("\n")[0].strip().split(",")
-        return read_imagenet_csv(path, folder) if first == COLUMNS else read_table(path, folder)
+        return read_imagenet_csv(path, folder) if first == COLUMNS else read_table(path, folder, further)
     raise UsageError(
         f"{path}: not a data set that is known; give COCO's .json, a folder as VOC2012 or a list in its ImageSets, a"
         " folder of ImageNet's .xml, or a .csv"

@@ -30,7 +30,7 @@ class MaskFile:
         return read_indices(self.path) > 0
 
 
-def read_table(path: Path, images: Path | None = None) -> Dataset:
+def read_table(path: Path, images: Path | None = None, further: bool = False) -> Dataset:
     """Reads a CSV with the columns image and label, and as there are x0, y0, x1, y1, mask and difficult.
 
     Boxes are in pixels from 0, the end exclusive; a mask is a PNG that is not zero in the object; difficult is 0 or 1.
@@ -39,10 +39,11 @@ def read_table(path: Path, images: Path | None = None) -> Dataset:
     Args:
         path: the file.
         images: the folder of the images; default: the file's own.
+        further: whether other columns may be there too, which are then left alone.
 
     Raises:
         OnnxplainError: the file cannot be read.
-        UsageError: it lacks or has further columns, or no image is there.
+        UsageError: it lacks columns, or has some that it may not, or no image is there.
     """
     reader = csv.DictReader(read_text(path).splitlines())
     columns = list(reader.fieldnames or ())
@@ -50,7 +51,8 @@ def read_table(path: Path, images: Path | None = None) -> Dataset:
     if missing or set(columns) & set(BOX) not in (set(), set(BOX)):
         lacking = missing or [name for name in BOX if name not in columns]
         raise UsageError(f"{path}: lacks the columns {lacking}; a CSV has {', '.join((*REQUIRED, *BOX, *FURTHER))}")
-    if unknown := sorted(set(columns) - {*REQUIRED, *BOX, *FURTHER}):
+    unknown = sorted(set(columns) - {*REQUIRED, *BOX, *FURTHER})
+    if unknown and not further:
         raise UsageError(f"{path}: unknown columns {unknown}; a CSV has {', '.join((*REQUIRED, *BOX, *FURTHER))}")
     folder = image_folder(images, path.parent)
     lines: dict[str, list[tuple[int, dict[str, str]]]] = {}

@@ -64,3 +64,10 @@ def test_what_is_no_mapping_is_refused(tmp_path: Path, name: str, text: str, mes
     (tmp_path / name).write_text(text)
     with pytest.raises(OnnxplainError, match=message):
         read_mapping(tmp_path / name)
+
+
+def test_labels_that_stand_for_no_class_may_name_anything() -> None:
+    by_name = ClassMapping(["tabby, tabby cat", "dog"], 2)
+    assert [by_name.has(one) for one in ("Tabby Cat", "dog", "1", "2", "face")] == [True, True, True, False, False]
+    given = ClassMapping(["cat", "dog"], 2, {"puss": ["cat"], "dog": []})
+    assert [given.has(one) for one in ("puss", "dog", "cat")] == [True, False, False]
