@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -49,9 +50,10 @@ def test_the_commands_of_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
     write_scenes(tmp_path)
     (tmp_path / "colours.onnx").rename(tmp_path / "model.onnx")
     (tmp_path / "classes.json").write_text(json.dumps({"red": ["red", 2], "green": ["green"], "blue": None}))
+    write_people(tmp_path)
     monkeypatch.chdir(tmp_path)
     lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
-    assert len(lines) == 5
+    assert len(lines) == 8
     for number, line in enumerate(lines):
         own = [] if "-o" in line else ["-o", str(number)]
         monkeypatch.setattr(sys, "argv", [*shlex.split(line), "--preprocess", PREPROCESS, *own])
@@ -63,6 +65,26 @@ def test_the_commands_of_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
     assert written(tmp_path / "likely") == {
         name.replace("NAME", image) for name in table_of_files("Seeds for segmentation") for image in images
     }
+
+    assert written(tmp_path / "by-age") == table_of_files("Audit")
+
+
+def write_people(folder: Path) -> None:
+    """What the examples of audits are of: a table of images, regions as COCO has them, and another model."""
+    lines = [
+        "image,label,group,age,x0,y0,x1,y1",
+        "a.png,red,x,old,,,,",
+        "a.png,face,,,0,0,9,9",
+        "b.png,green,y,young,,,,",
+    ]
+    (folder / "people.csv").write_text("\n".join(lines))
+    shutil.copy(folder / "model.onnx", folder / "other.onnx")
+    coco = {
+        "images": [{"id": number, "file_name": f"{name}.png"} for number, name in enumerate("ab")],
+        "categories": [{"id": 1, "name": "face"}],
+        "annotations": [{"image_id": 0, "category_id": 1, "bbox": [0, 0, 9, 9]}],
+    }
+    (folder / "instances.json").write_text(json.dumps(coco))
 
 
 def table_of_files(section: str) -> set[str]:

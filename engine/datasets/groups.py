@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,20 +19,20 @@ class Groups:
 
     Attributes:
         of: the group of each image that has one, by the image's name in the data set.
-        labels: the class of each image that the file tells of.
-        conflicts: images that lines of the file put into different groups or classes, and the two.
+        labels: those that the file gives each image, in the place of the data set's own.
+        conflicts: images that lines of the file put into different groups, and two of them.
     """
 
     of: Mapping[str, str]
-    labels: Mapping[str, str]
+    labels: Mapping[str, Sequence[str]]
     conflicts: Mapping[str, tuple[str, str]]
 
 
 def read_groups(path: Path, dataset: Dataset, column: str = GROUP) -> Groups:
     """Reads a CSV with the columns image and `column`, and label where the data set does not tell the image's class.
 
-    An image may have several lines, of which one gives its group. Where the file is the data set itself, its column
-    label is that of the objects, and no class of the image is read from it.
+    An image may have several lines, of which one gives its group. No labels are read where the file is the data set
+    itself.
 
     Raises:
         OnnxplainError: the file cannot be read.
@@ -48,15 +48,14 @@ def read_groups(path: Path, dataset: Dataset, column: str = GROUP) -> Groups:
             f"{path}: has no column {column!r}, {hint}; name it by --group, or give a CSV that has it by --groups"
         )
     of: dict[str, str] = {}
-    labels: dict[str, str] = {}
+    labels: dict[str, list[str]] = {}
     conflicts: dict[str, tuple[str, str]] = {}
-    kept = [(column, of)] + ([(LABEL, labels)] if path != dataset.path else [])
     for row in reader:
-        name = (row[IMAGE] or "").strip()
-        for key, into in kept:
-            value = (row.get(key) or "").strip()
-            if value and into.setdefault(name, value) != value:
-                conflicts.setdefault(name, (into[name], value))
+        name, group, label = ((row.get(key) or "").strip() for key in (IMAGE, column, LABEL))
+        if group and of.setdefault(name, group) != group:
+            conflicts.setdefault(name, (of[name], group))
+        if label and path != dataset.path:
+            labels.setdefault(name, []).append(label)
     if not of:
         raise UsageError(f"{path}: its column {column!r} is empty; write each image's group there")
     if not of.keys() & dataset.entries.keys():

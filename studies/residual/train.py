@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -38,15 +40,14 @@ def data(seed: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return images, torch.tensor([CLASSES.index(class_of(each.objects[0])) for each in scenes])
 
 
-def trained(images: torch.Tensor, classes: torch.Tensor) -> SceneResNet:
-    """A network trained with mirrored copies, by AdamW and one cycle of the learning rate."""
-    torch.manual_seed(0)
-    model = SceneResNet(len(CLASSES)).to(memory_format=torch.channels_last)  # a third faster on a CPU
-    steps = EPOCHS * len(images) // BATCH
+def train(model: nn.Module, images: torch.Tensor, classes: torch.Tensor, epochs: int = EPOCHS) -> None:
+    """Trains a network, in place, with mirrored copies, by AdamW and one cycle of the learning rate."""
+    model.to(memory_format=torch.channels_last)  # a third faster on a CPU
+    steps = epochs * len(images) // BATCH
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps, pct_start=0.2)
     start = time.process_time()
-    for epoch in range(EPOCHS):
+    for epoch in range(epochs):
         total = 0.0
         for chosen in torch.randperm(len(images)).split(BATCH):
             batch = images[chosen].float()
@@ -60,32 +61,39 @@ def trained(images: torch.Tensor, classes: torch.Tensor) -> SceneResNet:
             schedule.step()
             total += float(loss.detach()) * len(batch)
         print(f"epoch {epoch + 1}: loss {total / len(images):.4f}, {time.process_time() - start:.0f} s", flush=True)
-    return model.eval()
+    model.eval()
 
 
-def accuracy(model: SceneResNet, images: torch.Tensor, classes: torch.Tensor) -> float:
+def accuracy(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> float:
     """The share of images whose class the network finds most probable."""
     with torch.no_grad():
         said = torch.cat([model(part.float()).argmax(1) for part in images.split(100)])
     return float((said == classes).float().mean())
 
 
-def main() -> None:
-    """Trains, tests and writes the model."""
-    torch.set_num_threads(1)
-    model = trained(*data(1, SCENES))
-    print(f"right in {accuracy(model, *data(2, TEST)):.1%} of {TEST} scenes that it was not trained on")
+def export(model: nn.Module, labels: Sequence[str], path: str | Path) -> None:
+    """Writes the model, with how its input is made and what its classes are called."""
     example = (torch.zeros(2, 3, 96, 96),)
     torch.onnx.export(
-        model, example, sys.argv[1], input_names=["image"], output_names=["logits"],
+        model, example, path, input_names=["image"], output_names=["logits"],
         dynamic_shapes=({0: torch.export.Dim("batch")},), dynamo=True, external_data=False,
     )  # fmt: skip
-    written = onnx.load(sys.argv[1])
+    written = onnx.load(path)
     for node in written.graph.node:
         del node.metadata_props[:]  # where in which file it was written, line by line
     onnx.checker.check_model(written, full_check=True)
-    add_metadata(written, preprocessing=parse_preprocess("raw").to_json(), labels=list(CLASSES))
-    onnx.save(written, sys.argv[1])
+    add_metadata(written, preprocessing=parse_preprocess("raw").to_json(), labels=list(labels))
+    onnx.save(written, path)
+
+
+def main() -> None:
+    """Trains, tests and writes the model."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = SceneResNet(len(CLASSES))
+    train(model, *data(1, SCENES))
+    print(f"right in {accuracy(model, *data(2, TEST)):.1%} of {TEST} scenes that it was not trained on")
+    export(model, CLASSES, sys.argv[1])
 
 
 if __name__ == "__main__":

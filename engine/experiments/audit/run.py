@@ -46,8 +46,8 @@ def audit_images(
 
     Args:
         subjects: the models by name.
-        dataset: the images. The one label of an image that is a class of the model is its class, where `groups` tells
-            none; the others name regions.
+        dataset: the images. The one label of an image that is a class of the model is its class, or that which
+            `groups` tells; the others name regions.
         groups: the group of each image.
         of_true: whether the map is that of the true class; default: of the predicted one.
         inputs: the models' further inputs.
@@ -58,7 +58,7 @@ def audit_images(
         UsageError: no label of the data set is a class of the models.
         OnnxplainError: no image could be audited.
     """
-    known = {*groups.labels.values(), *(dataset.classes or ())}
+    known = {*(dataset.classes or ()), *(label for labels in groups.labels.values() for label in labels)}
     for subject in subjects.values():
         if dataset.classes is not None and not any(map(subject.mapping.has, known)):
             some = ", ".join(map(repr, sorted(known)[:5]))
@@ -108,12 +108,11 @@ def _facts(
     if name not in groups.of:
         raise OnnxplainError("has no group; add it to the CSV")
     mappings = [subject.mapping for subject in subjects]
-    classes = [label for label in truth.labels if all(mapping.has(label) for mapping in mappings)]
-    if name in groups.labels:
-        classes = [groups.labels[name]]
-    if len(classes) != 1 or not all(mapping.has(classes[0]) for mapping in mappings):
-        what = f"several classes ({', '.join(classes)})" if len(classes) > 1 else "no class of the model"
-        raise OnnxplainError(f"has {what} among its labels ({', '.join(truth.labels)}); map the one by --mapping")
+    labels = dict.fromkeys(groups.labels.get(name, truth.labels))
+    classes = [label for label in labels if all(mapping.has(label) for mapping in mappings)]
+    if len(classes) != 1:
+        what = "several classes" if classes else "no class of the model"
+        raise OnnxplainError(f"has {what} among its labels ({', '.join(labels)}); map the one by --mapping")
     return groups.of[name], classes[0], [one for one in truth.objects if one.has_place]
 
 

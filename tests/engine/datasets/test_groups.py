@@ -32,10 +32,11 @@ def test_groups_of_a_plain_csv_are_a_column_of_it(tmp_path: Path) -> None:
 def test_other_data_sets_have_their_groups_and_classes_in_a_csv(tmp_path: Path) -> None:
     dataset = read_dataset(data(tmp_path, "image,label\na.png,face\nb.png,face\n"))
     groups = tmp_path / "groups.csv"
-    groups.write_text("image,group,label,remark\na.png, woman ,nurse,x\nb.png,man,,y\nelsewhere.png,man,doctor,z\n")
+    lines = ["image,group,label,remark", "a.png, woman ,nurse,x", "a.png,,face,", "b.png,man,,y", "c.png,man,doctor,z"]
+    groups.write_text("\n".join(lines))
     found = read_groups(groups, dataset)
-    assert found.of == {"a.png": "woman", "b.png": "man", "elsewhere.png": "man"}
-    assert found.labels == {"a.png": "nurse", "elsewhere.png": "doctor"}
+    assert found.of == {"a.png": "woman", "b.png": "man", "c.png": "man"}
+    assert found.labels == {"a.png": ["nurse", "face"], "c.png": ["doctor"]}
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def test_what_cannot_be_audited_is_told_image_by_image(tmp_path: Path) -> None:
         (
             "cannot be read",
             "no group",
-            "several classes (red, green)",
+            "several classes among its labels (red, green)",
             "no class of the model among its labels (left)",
             "both 'day' and 'night'",
             "no pixel in the image",
