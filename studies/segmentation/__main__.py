@@ -1,20 +1,21 @@
 """How good a segmentation is learnt from image labels, with seeds by Grad-CAM and without, measured on fresh scenes.
 
-    python -m studies.segmentation [SCENES]
+    python -m studies.segmentation [SCENES [FOLDER]]
 
-Writes a section of docs/studies.md and its picture.
+Writes a section of docs/studies.md and its picture; of models in another folder, prints the tables.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from onnxplain.engine.images import write_image
 
 from ..page import PAGE, table, write_section
-from .data import MODELS, VARIANTS, Labels, Scenes, iou, scenes, seeds
+from .data import CLASSIFIER, MODELS, VARIANTS, Labels, Scenes, iou, scenes, seeds
 from .picture import sheet
 from .segment import labels, probabilities, refined
 
@@ -38,11 +39,11 @@ def seed_line(found: Labels, known: Scenes) -> list[float]:
     return [right[classes].mean(), right[background].mean(), right[objects].mean(), each.mean(), each[1:].mean()]
 
 
-def segmented(known: Scenes) -> dict[str, tuple[Labels, Labels]]:
+def segmented(known: Scenes, folder: Path = MODELS) -> dict[str, tuple[Labels, Labels]]:
     """The labels of each variant's segmenter [n, 96, 96], as they are and after the CRF."""
     found = {}
     for name in VARIANTS:
-        raw = probabilities(MODELS / f"{name}.onnx", known.images)
+        raw = probabilities(folder / f"{name}.onnx", known.images)
         found[name] = labels(raw), labels(refined(raw, known))
     return found
 
@@ -66,8 +67,12 @@ def text(seeded: dict[str, Labels], found: dict[str, tuple[Labels, Labels]], kno
 def main() -> None:
     """Measures, writes the section and draws the picture."""
     known = scenes(int(sys.argv[1]) if len(sys.argv) > 1 else SCENES, SEED)
-    seeded = {title: seeds(known, method=method) for title, method in METHODS.items()}
-    found = segmented(known)
+    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else MODELS
+    seeded = {title: seeds(known, folder / CLASSIFIER.name, method=method) for title, method in METHODS.items()}
+    found = segmented(known, folder)
+    if folder != MODELS:
+        print(text(seeded, found, known))
+        return
     write_section("segmentation", text(seeded, found, known))
     columns = {
         "learnt without seeds": found["no_seeds"][0],

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .data import STRIDE
 
 WIDTH = 32
-NEAR = (1, 1, 1, 1)  # dilations; a cell then sees 29 pixels across, where an object takes 12 to 30
+NEAR = (1, 1, 1, 1)  # dilations; a cell then sees 29 pixels across, where an object is 11 to 31 wide
 FAR = (2, 4)  # and 65, so that it sees the object whole from its edge
 
 
