@@ -41,6 +41,7 @@ STUDIES: dict[str, Study] = {
     "answers": Study(("studies.grounding", "answers"), CNNS, ("answers",)),
     "depth": Study(("studies.depth",), ("scene_resnet",), ("depth", "depth-200")),
     "ablation": Study(("studies.ablation",), ("scene_resnet",), ("ablation",)),
+    "bias": Study(("studies.bias",), ("bias",), ("bias",)),
     "occlusion": Study(
         ("studies.occlusion",), ("efficientnet_lite0", "scene_resnet"), ("occlusion", "occlusion-scenes")
     ),
