@@ -42,7 +42,6 @@ STUDIES: dict[str, Study] = {
     "depth": Study(("studies.depth",), ("scene_resnet",), ("depth", "depth-200")),
     "ablation": Study(("studies.ablation",), ("scene_resnet",), ("ablation",)),
     "bias": Study(("studies.bias",), ("bias",), ("bias",)),
-    "bias": Study(("studies.bias",), ("bias",), ("bias",)),
     "occlusion": Study(
         ("studies.occlusion",), ("efficientnet_lite0", "scene_resnet"), ("occlusion", "occlusion-scenes")
     ),
