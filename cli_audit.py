@@ -61,9 +61,7 @@ def audit(
     given = read_mapping(mapping) if mapping else None
     subjects = {}
     for name, path in _names(model, against).items():
-        explainer = Explainer(
-            path, method=method, layers=layer, options=pairs(option, "option"), progress=steps, **chosen.arguments()
-        )
+        explainer = Explainer(path, method=method, layers=layer, options=pairs(option, "option"), **chosen.arguments())
         require_classifier(explainer, name)
         subjects[name] = Subject(explainer, ClassMapping(explainer.labels, explainer.classes, given, mapping))
         note_assumption(explainer)

@@ -13,7 +13,7 @@ import pytest
 from onnxplain.cli import main
 
 from .engine.evaluation.colours import PREPROCESS, network, picture
-from .test_cli import run
+from .test_cli import assert_refused, run
 
 RECTANGLES = {"red": ("red", 2, 2, 12, 12), "green": ("green", 18, 0, 24, 20)}  # in 20 x 30 pixels
 HEADER = "image,label,group,x0,y0,x1,y1\n"
@@ -65,7 +65,7 @@ def test_the_verdict_tables_files_and_picture(folder: Path) -> None:
     assert heat["red5.png"] == pytest.approx(10 / 15)
     assert cv2.imread(str(folder / "audit" / "maps.png")).std() > 30
     printed = " ".join(run(folder, *command).stdout.split())
-    assert "Of its 6 mistakes, 3 are red of night called green" in printed
+    assert "Mistakes: 6; 3 red of night called green" in printed
     assert "Heat in upper half: 65.8% against 50.0% of the area" in printed
     assert "12 of 12 images; audit" in printed
 
@@ -86,6 +86,15 @@ def test_two_models_and_failures(folder: Path) -> None:
     assert list(found["models"]) == ["colours", "nameless"]
     assert found["against"][0] == "Right: colours in 6 of 12 (50%), nameless in 6 of 12 (50%)."
     assert "side by side" in result.stdout
+
+
+def test_methods_of_many_runs_and_their_options(folder: Path) -> None:
+    command = ["audit", "colours.onnx", "data.csv", "--preprocess", PREPROCESS, "--json"]
+    result = run(folder, *command, "--method", "occlusion", "--option", "size=4")
+    assert result.returncode == 0, result.stderr
+    (heat, *_) = json.loads(result.stdout)["models"]["colours"]["heat"]
+    assert heat["heat"] > heat["area"] == 0.5
+    assert_refused(run(folder, *command, "--option", "size=4"), 2, "size")
 
 
 def test_groups_and_classes_of_a_data_set_without_them(folder: Path) -> None:

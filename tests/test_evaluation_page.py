@@ -15,6 +15,8 @@ from onnxplain.engine.datasets.mapping import read_mapping
 from onnxplain.engine.evaluation.metrics import METRICS
 from onnxplain.engine.evaluation.perturbation import BLUR, BLUR_SIZE, REMOVED, STEPS
 from onnxplain.engine.evaluation.subject import TOLERANCE
+from onnxplain.engine.experiments.audit.intervals import CONFIDENCE, MIN_MEAN
+from onnxplain.engine.experiments.audit.verdict import CLEARLY, MARGIN
 
 from .engine.evaluation.colours import PREPROCESS, write_scenes
 
@@ -85,6 +87,14 @@ def write_people(folder: Path) -> None:
         "annotations": [{"image_id": 0, "category_id": 1, "bbox": [0, 0, 9, 9]}],
     }
     (folder / "instances.json").write_text(json.dumps(coco))
+
+
+def test_audits_are_described_with_the_right_limits() -> None:
+    words = " ".join(TEXT.split())
+    assert f"within {100 * MARGIN:.0f} points (`--margin`)" in words
+    assert f"of under {MIN_MEAN} images there is none" in words
+    assert f"by less than a factor of {CLEARLY:g} are called little" in words
+    assert f"hold together at {100 * CONFIDENCE:.0f} %" in words
 
 
 def table_of_files(section: str) -> set[str]:

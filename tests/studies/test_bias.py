@@ -105,9 +105,9 @@ def test_the_biased_model_goes_by_the_marker_and_the_balanced_one_by_the_shape(a
 def test_the_verdict_says_so(audit: Audit) -> None:
     biased, balanced = (" ".join(verdict(audit, model)) for model in MODELS)
     assert "NOT treated alike" in biased
-    assert "Of its 20 mistakes, 10 are triangle of cyan called cross, 10 are cross of yellow called triangle." in biased
+    assert "Mistakes: 20; 10 triangle of cyan called cross, 10 cross of yellow called triangle." in biased
     assert "NOT" not in balanced
-    assert "mistakes" not in balanced
+    assert "Mistakes" not in balanced
 
 
 def test_the_tables_have_a_line_for_each_model_class_and_group(audit: Audit) -> None:

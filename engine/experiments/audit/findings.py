@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -103,15 +104,23 @@ class Audit:
         seen = record.seen[model]
         return record.label if seen.is_right else self.meanings[model].get(seen.predicted, seen.name)
 
+    @cached_property
+    def by_kind(self) -> dict[Kind, list[Record]]:
+        """The records of each class and group, sorted; to be asked for when all are there."""
+        found: dict[Kind, list[Record]] = {}
+        for record in self.records:
+            found.setdefault((record.label, record.group), []).append(record)
+        return dict(sorted(found.items()))
+
     @property
     def labels(self) -> list[str]:
         """The classes of the images, sorted."""
-        return sorted({record.label for record in self.records})
+        return sorted({label for label, _ in self.by_kind})
 
     @property
     def groups(self) -> list[str]:
         """The groups of the images, sorted."""
-        return sorted({record.group for record in self.records})
+        return sorted({group for _, group in self.by_kind})
 
     @property
     def regions(self) -> list[str]:

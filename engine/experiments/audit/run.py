@@ -111,8 +111,8 @@ def _facts(
     labels = dict.fromkeys(groups.labels.get(name, truth.labels))
     classes = [label for label in labels if all(mapping.has(label) for mapping in mappings)]
     if len(classes) != 1:
-        what = "several classes" if classes else "no class of the model"
-        raise OnnxplainError(f"has {what} among its labels ({', '.join(labels)}); map the one by --mapping")
+        what, remedy = ("several classes", "leave all but one out") if classes else ("no class of the model", "map one")
+        raise OnnxplainError(f"has {what} among its labels ({', '.join(labels)}); {remedy} by --mapping")
     return groups.of[name], classes[0], [one for one in truth.objects if one.has_place]
 
 

@@ -27,6 +27,11 @@ class Heat(NamedTuple):
     area: float
     images: int
 
+    @property
+    def times(self) -> float:
+        """How many times as much as a map that is the same everywhere has inside; 0 of no images."""
+        return self.share / self.area if self.images else 0.0
+
 
 class Gap(NamedTuple):
     """How much more often images of a class are taken for what they are in one group than in another.
@@ -52,7 +57,12 @@ class Gap(NamedTuple):
 
 def chosen(audit: Audit, label: str | None = None, group: str | None = None) -> list[Record]:
     """The records of a class and a group; None: of any."""
-    return [one for one in audit.records if label in (None, one.label) and group in (None, one.group)]
+    return [
+        one
+        for kind, records in audit.by_kind.items()
+        if label in (None, kind[0]) and group in (None, kind[1])
+        for one in records
+    ]
 
 
 def right(records: Sequence[Record], model: str) -> Share:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,12 +13,15 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from .findings import Audit
+from .findings import Audit, Kind
 from .intervals import CONFIDENCE, Share
 from .summary import Heat, chosen, flat, gaps, heat, mistakes, right
 from .verdict import MARGIN, against, finding, verdict
 
 OTHER = "another class"
+MOST_COLUMNS = 8  # classes that a table has room for
+
+Cells = tuple[list[str], dict[Kind, list[str]]]  # names of columns, and their texts
 
 
 def audit_data(audit: Audit, margin: float = MARGIN) -> dict[str, Any]:
@@ -51,7 +55,7 @@ def confusion_csv(audit: Audit) -> str:
     rows: list[Sequence[Any]] = [["model", "class", "group", "called", "images"]]
     for model in audit.models:
         wrong = mistakes(audit, model)
-        for label, group in _kinds(audit):
+        for label, group in audit.by_kind:
             rows.append([model, label, group, label, right(chosen(audit, label, group), model).part])
             rows += [[model, *kind, count] for kind, count in sorted(wrong.items()) if kind[:2] == (label, group)]
     return _csv(rows)
@@ -61,7 +65,7 @@ def heat_csv(audit: Audit) -> str:
     """The mean share of the heat in each region, its interval, and that of the area, by model, class and group."""
     rows: list[Sequence[Any]] = [["model", "class", "group", "region", "heat", "low", "high", "area", "images"]]
     for model in audit.models:
-        for label, group in [*_kinds(audit), (None, None)]:
+        for label, group in [*audit.by_kind, (None, None)]:
             for region in audit.regions:
                 found = heat(chosen(audit, label, group), model, region)
                 ends = found.interval or ("", "")
@@ -94,7 +98,7 @@ def _model_data(audit: Audit, model: str, margin: float) -> dict[str, Any]:
         **_share_data(every),
         "kinds": [
             {"class": label, "group": group, **_share_data(right(chosen(audit, label, group), model))}
-            for label, group in _kinds(audit)
+            for label, group in audit.by_kind
         ],
         "mistakes": [
             {"class": label, "group": group, "called": called, "images": count}
@@ -113,7 +117,7 @@ def _model_data(audit: Audit, model: str, margin: float) -> dict[str, Any]:
         ],
         "heat": [
             {"class": label, "group": group, "region": region, **_heat_data(heat(records, model, region))}
-            for label, group in [(None, None), *_kinds(audit)]
+            for label, group in [(None, None), *audit.by_kind]
             for records in [chosen(audit, label, group)]
             for region in audit.regions
         ],
@@ -136,29 +140,42 @@ def _heat_data(found: Heat) -> dict[str, Any]:
     }
 
 
-def _kinds(audit: Audit) -> list[tuple[str, str]]:
-    """The classes and groups that have images, sorted."""
-    return sorted({(one.label, one.group) for one in audit.records})
-
-
 def _confusion(audit: Audit, model: str) -> list[list[str]]:
-    """Table A1's counterpart: a row for each class and group, a column for each class that images are taken for."""
+    """Table A1's counterpart: for each class and group what its images are taken for, and how many of them rightly."""
+    columns, cells = _counts(audit, model) if len(audit.labels) <= MOST_COLUMNS else _commonest(audit, model)
+    rows = [["class", "group", *columns, "right", f"{CONFIDENCE:.0%} interval"]]
+    for (label, group), records in audit.by_kind.items():
+        share = right(records, model)
+        low, high = share.interval()
+        rows.append([label, group, *cells[label, group], f"{share.value:.1%}", f"{low:.1%} to {high:.1%}"])
+    return rows
+
+
+def _counts(audit: Audit, model: str) -> Cells:
+    """How many images are taken for each class of the data set, and for others where there are such."""
     wrong = mistakes(audit, model)
     has_others = any(called not in audit.labels for _, _, called in wrong)
-    columns = [*(f"as {called}" for called in audit.labels), *([f"as {OTHER}"] if has_others else [])]
-    rows = [["class", "group", *columns, "right", f"{CONFIDENCE:.0%} interval"]]
-    for label, group in _kinds(audit):
-        share = right(chosen(audit, label, group), model)
-        low, high = share.interval()
+    cells = {}
+    for (label, group), records in audit.by_kind.items():
+        share = right(records, model)
         counts = [share.part if called == label else wrong[label, group, called] for called in audit.labels]
         counts += [share.whole - sum(counts)] if has_others else []
-        rows.append([label, group, *map(str, counts), f"{share.value:.1%}", f"{low:.1%} to {high:.1%}"])
-    return rows
+        cells[label, group] = list(map(str, counts))
+    return [*(f"as {called}" for called in audit.labels), *([f"as {OTHER}"] if has_others else [])], cells
+
+
+def _commonest(audit: Audit, model: str) -> Cells:
+    """The class that images are most often mistaken for, where there are too many for a column each."""
+    cells = {}
+    for kind, records in audit.by_kind.items():
+        wrong = Counter(audit.called(model, one) for one in records if not one.seen[model].is_right)
+        cells[kind] = [", ".join(f"{called} ({count})" for called, count in wrong.most_common(1))]
+    return ["most often mistaken for"], cells
 
 
 def _heat_rows(audit: Audit, model: str) -> list[list[str]]:
     rows = [["class", "group", *audit.regions]]
-    for label, group in [*_kinds(audit), (None, None)]:
+    for label, group in [*audit.by_kind, (None, None)]:
         found = (heat(chosen(audit, label, group), model, region) for region in audit.regions)
         rows.append([label or "all", group or "all", *map(_heat_text, found)])
     return rows

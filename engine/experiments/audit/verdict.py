@@ -32,12 +32,13 @@ def finding(interval: Interval, margin: float) -> Finding:
 
 
 def verdict(audit: Audit, model: str, margin: float = MARGIN) -> list[str]:
-    """Sentences about one model."""
+    """Sentences about one model; of regions the one first that has most heat for its area."""
     every = right(audit.records, model)
     interval = every.interval()
     lines = [f"Right in {_of(every)} ({CONFIDENCE:.0%} interval {_range(interval)})."]
     lines += [*_gap_lines(audit, model, margin), *_mistake_lines(audit, model)]
-    lines += [_heat_line(region, heat(audit.records, model, region)) for region in audit.regions]
+    found = {region: heat(audit.records, model, region) for region in audit.regions}
+    lines += [_heat_line(region, found[region]) for region in sorted(found, key=lambda one: -found[one].times)]
     if count := flat(audit, model):
         lines.append(f"Flat maps, which have no heat anywhere: {_of(Share(count, every.whole))}.")
     return lines
@@ -98,10 +99,10 @@ def _mistake_lines(audit: Audit, model: str) -> list[str]:
     if not total:
         return []
     kinds = [
-        f"{count} are {label} of {group} called {called}" for (label, group, called), count in found.most_common(NAMED)
+        f"{count} {label} of {group} called {called}" for (label, group, called), count in found.most_common(NAMED)
     ]
     more = f", and {len(found) - NAMED} other kinds" if len(found) > NAMED else ""
-    return [f"Of its {total} mistakes, {', '.join(kinds)}{more}."]
+    return [f"Mistakes: {total}; {', '.join(kinds)}{more}."]
 
 
 def _heat_line(region: str, found: Heat) -> str:
@@ -114,8 +115,8 @@ def _heat_line(region: str, found: Heat) -> str:
     much = "" if max(found.share, found.area) >= CLEARLY * min(found.share, found.area) else "little "
     differs = low > found.area or high < found.area
     side = f"{much}{'more' if low > found.area else 'less'} than chance" if differs else "not told from chance"
-    times = f", {found.share / found.area:.1f} times as much" if found.area else ""
-    return f"{text} ({_range(found.interval, digits=1)}, {found.images} images){times}: {side}."
+    images = f"({_range(found.interval, digits=1)}, {found.images} images)"
+    return f"{text} {images}, {found.times:.1f} times as much: {side}."
 
 
 def _of(share: Share) -> str:

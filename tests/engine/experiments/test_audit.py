@@ -14,12 +14,14 @@ from onnxplain import Explainer
 from onnxplain.engine.datasets.groups import read_groups
 from onnxplain.engine.datasets.mapping import ClassMapping, Given
 from onnxplain.engine.datasets.read import read_dataset
+from onnxplain.engine.experiments.audit import run, tables
 from onnxplain.engine.experiments.audit.findings import Audit
 from onnxplain.engine.experiments.audit.picture import drawn, picture
 from onnxplain.engine.experiments.audit.run import Subject, audit_images
 from onnxplain.engine.experiments.audit.summary import chosen, flat, heat, heat_difference, mistakes, right
-from onnxplain.engine.experiments.audit.tables import audit_data, confusion_csv, heat_csv, images_csv
+from onnxplain.engine.experiments.audit.tables import audit_data, audit_report, confusion_csv, heat_csv, images_csv
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
+from rich.table import Table
 
 from ..evaluation import colours
 from ..evaluation.colours import PREPROCESS, Rectangle, network
@@ -183,6 +185,47 @@ def test_images_of_several_sizes_are_drawn_together(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.cells["red", "day"].mean["colours"], expected, atol=0.03)
     cv2.imwrite(str(tmp_path / "c.png"), colours.picture([("green", 0, 0, 20, 20)], (40, 20))[..., ::-1])
     assert picture(audited(path)).std() > 30
+
+
+def test_examples_are_kept_of_a_limited_number_of_classes_and_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "MOST_CELLS", 2)
+    found = audited(write(tmp_path, LINES))
+    assert list(found.cells) == [("red", "day"), ("red", "night")]
+    assert found.cells["red", "night"].count == 2
+    assert len(found.records) == 5
+    assert picture(found).std() > 20
+
+
+@pytest.mark.parametrize("method", ["guided-backprop", "occlusion"])
+def test_maps_of_pixels_and_of_many_runs_are_audited_too(tmp_path: Path, method: str) -> None:
+    path = write(tmp_path, [*LINES[:3], *LINES[6:9]])
+    found = audited(path, colours=subject(method=method))
+    heat_of = {one.image: one.seen["colours"].heat or {} for one in found.records}
+    assert heat_of["a.png"]["left"] > 0.9
+    assert heat_of["c.png"]["left"] == pytest.approx(0.5, abs=0.1)
+    assert picture(found).std() > 20
+
+
+@pytest.mark.parametrize(
+    ("most", "columns", "night"),
+    [
+        (2, ["as green", "as red", "as another class"], ["1", "1", "0"]),
+        (1, ["most often mistaken for"], ["green (1)"]),
+    ],
+)
+def test_the_table_has_a_column_for_each_of_a_few_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, columns: list[str], night: list[str]
+) -> None:
+    monkeypatch.setattr(tables, "MOST_COLUMNS", most)
+    confusion, *_ = audit_report(audited(write(tmp_path, LINES))).renderables
+    assert isinstance(confusion, Table)
+    texts = {str(column.header): list(map(str, column.cells)) for column in confusion.columns}
+    assert list(texts) == ["class", "group", *columns, "right", "95% interval"]
+    place = list(zip(texts["class"], texts["group"], strict=True)).index(("red", "night"))
+    assert [texts[name][place] for name in columns] == night
+    assert texts["right"][place] == "50.0%"
 
 
 def test_what_cannot_be_audited_is_told_image_by_image(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from onnxplain.engine.experiments.audit.findings import Audit, Record, Seen
@@ -45,7 +46,7 @@ def test_a_biased_model_is_called_so_with_its_numbers() -> None:
         "The groups are NOT treated alike: doctor is right in 50 of 50 (100%) of men and in 19 of 50 (38%) of women, a"
         f" gap of 62 points ({100 * low:+.0f} to {100 * high:+.0f}); nurse is right in 50 of 50 (100%) of women"
     )
-    assert lines[2] == "Of its 40 mistakes, 31 are doctor of women called nurse, 9 are nurse of men called doctor."
+    assert lines[2] == "Mistakes: 40; 31 doctor of women called nurse, 9 nurse of men called doctor."
     assert lines[3] == (
         "Heat in face: 62.0% against 5.0% of the area (61.7% to 62.3%, 200 images), 12.4 times as much: more than"
         " chance."
@@ -88,6 +89,16 @@ def test_groups_that_share_no_class_cannot_be_compared() -> None:
 def test_heat_is_held_against_the_area(heat: list[float], words: str) -> None:
     line = verdict(audit({("nurse", "women"): (20, 0), ("nurse", "men"): (20, 0)}, heat), "one")[-1]
     assert line.endswith(f"{words}.")
+
+
+def test_the_region_with_most_heat_for_its_area_comes_first() -> None:
+    found = audit({("nurse", "women"): (20, 0), ("nurse", "men"): (20, 0)}, [0.2], area=0.1)
+    records = []
+    for record in found.records:
+        seen = replace(record.seen["one"], heat={"face": 0.2, "coat": 0.3, "hair": 0.15})
+        records.append(replace(record, area={"face": 0.1, "coat": 0.1, "hair": 0.1}, seen={"one": seen}))
+    lines = verdict(Audit(["one"], records, meanings=found.meanings), "one")[-3:]
+    assert [line.split(":")[0] for line in lines] == ["Heat in coat", "Heat in face", "Heat in hair"]
 
 
 def test_heat_of_few_images_is_no_evidence() -> None:
