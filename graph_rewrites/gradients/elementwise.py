@@ -111,8 +111,8 @@ def where(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 def clip(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g where min <= x <= max, bounds included (as `torch.clamp`); dmin = g where x < min, dmax = g where x > max.
 
-    Where min > max, y = max: dmax = g, the others get none. With a constant 0 as min it is a ReLU or ReLU6, and as those
-    of PyTorch passes nothing at its bounds: dx = g where 0 < y < max.
+    Where min > max, y = max: dmax = g, the others get none. With a constant 0 as min it is a ReLU or ReLU6, and passes
+    nothing at its bounds, as those of PyTorch: dx = g where 0 < y < max.
     """
     x, lower, upper = [*node.inputs, None, None][:3]
     (y,) = node.outputs
@@ -124,7 +124,7 @@ def clip(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 
     def dx() -> Tensor:
         if is_relu:
-            # Asked of y, whose maker can then be merged with it: ONNX Runtime's Conv takes in a Clip that alone reads it.
+            # Asked of y: then the Clip alone reads x, and ONNX Runtime merges it into the Conv that makes x.
             return masked(op.Greater(y, lower), *([op.Less(y, upper)] if upper is not None else []))
         above = [op.GreaterOrEqual(x, lower)] if lower is not None else []
         below = [op.LessOrEqual(x, upper)] if upper is not None else []
