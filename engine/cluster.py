@@ -87,5 +87,5 @@ def _connected() -> Any:
         raise OnnxplainError("Ray is not installed; run: pip install 'onnxplain[ray]'") from error
     if not ray.is_initialized():
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        ray.init(logging_level="ERROR", log_to_driver=False)
+        ray.init(logging_level=logging.ERROR, log_to_driver=False)
     return ray
