@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_options import Json, Method, Options, RunOptions, with_options
+from .cli_options import ImageFolder, Json, Layer, MappingFile, Method, Options, RunOptions, with_options
 from .cli_output import make_folder, note_assumption, report_all, screen, shortened, show, steps
 from .engine.arguments import pairs
 from .engine.datasets.groups import GROUP, read_groups
@@ -33,24 +33,20 @@ def audit(
         Path, typer.Argument(help="A .csv with the columns image, label and group, or any data set and --groups.")
     ],
     against: Annotated[Path | None, typer.Option(help="Another model, to be audited beside the first.")] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the images; default: the data set's own, else that of DATA.")
-    ] = None,
+    images: ImageFolder = None,
     group: Annotated[str, typer.Option(help="The column that names each image's group.")] = GROUP,
     groups: Annotated[
         Path | None,
         typer.Option(help="A .csv with the columns image, group and, where DATA tells no class, label; default: DATA."),
     ] = None,
-    mapping: Annotated[
-        Path | None, typer.Option(help="From the classes of the data set to the models': .json or .csv; else by name.")
-    ] = None,
+    mapping: MappingFile = None,
     of_true: Annotated[
         bool, typer.Option("--true-class", help="Explain the true class, in the place of the predicted one.")
     ] = False,
     margin: Annotated[float, typer.Option(min=0, max=1, help="A gap in accuracy up to this counts as small.")] = MARGIN,
     method: Method = "grad-cam",
     option: Options = None,
-    layer: Annotated[str | None, typer.Option(help="Layer to explain; default: the last one.")] = None,
+    layer: Layer = None,
     draw: Annotated[int, typer.Option(min=1, help="How many classes and groups the picture has at most.")] = MOST_ROWS,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("audit"),
     as_json: Json = False,

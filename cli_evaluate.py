@@ -8,7 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_options import Json, Labels, Methods, PreprocessText, Providers, Ray, Score, method_names
+from .cli_options import (
+    ImageFolder,
+    Json,
+    Labels,
+    Layer,
+    MappingFile,
+    Methods,
+    PreprocessText,
+    Providers,
+    Ray,
+    Score,
+    method_names,
+)
 from .cli_output import make_folder, note_assumption, report_all, shortened, show, steps
 from .engine.datasets.mapping import read_mapping
 from .engine.datasets.read import read_dataset
@@ -33,13 +45,8 @@ def evaluate(
         Path,
         typer.Argument(help="COCO's .json, a VOC folder or list in its ImageSets, ImageNet's .xml or .csv, or a .csv."),
     ],
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the images; default: the data set's own, else that of DATA.")
-    ] = None,
-    mapping: Annotated[
-        Path | None,
-        typer.Option(help="From the data set's classes to the model's: .json or a .csv of two columns; else by name."),
-    ] = None,
+    images: ImageFolder = None,
+    mapping: MappingFile = None,
     method: Methods = None,
     metric: Annotated[
         list[str] | None,
@@ -49,7 +56,7 @@ def evaluate(
             help=f"Metrics, by comma or repeated: {', '.join(METRICS)}; default: {', '.join(DEFAULT_METRICS)}.",
         ),
     ] = None,
-    layer: Annotated[str | None, typer.Option(help="Layer to explain; default: the last one.")] = None,
+    layer: Layer = None,
     crops: Annotated[int, typer.Option(help="1, or 10 to average over ten crops.")] = 1,
     tolerance: Annotated[float, typer.Option(help="Of the pointing game, in pixels of the image.")] = TOLERANCE,
     curve_steps: Annotated[int, typer.Option("--steps", help="Steps of deletion and insertion.")] = STEPS,

@@ -12,6 +12,7 @@ from .cli_options import (
     Images,
     Json,
     Layers,
+    MappingFile,
     Method,
     Model,
     Options,
@@ -47,9 +48,7 @@ def ablate(
         Path | None,
         typer.Option(help="Boxes or masks to measure by (COCO, VOC, ImageNet, CSV); IMAGES is then their folder."),
     ] = None,
-    mapping: Annotated[
-        Path | None, typer.Option(help="From the classes of the annotations to the model's: .json or .csv.")
-    ] = None,
+    mapping: MappingFile = None,
     draw: Annotated[int, typer.Option(min=1, help="How many rows the picture has at most.")] = 8,
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("ablation.png"),
     as_json: Json = False,

@@ -55,6 +55,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 Ray = Annotated[
     bool, typer.Option("--ray", help="On a Ray cluster, the one that runs or one of this machine; can be gone on with.")
 ]
+Layer = Annotated[str | None, typer.Option("--layer", help="Layer to explain; default: the last one.")]
+MappingFile = Annotated[
+    Path | None,
+    typer.Option(help="From the data set's classes to the model's: .json or a .csv of two columns; else by name."),
+]
+ImageFolder = Annotated[
+    Path | None, typer.Option(help="Folder of the images; default: the data set's own, else that of DATA.")
+]
 Image = Annotated[Path | None, typer.Argument(help="An image; default: the embedded photo.")]
 Images = Annotated[list[str] | None, typer.Argument(help="Images, folders or globs; default: the embedded photo.")]
 

@@ -13,6 +13,8 @@ from .cli_options import (
     Images,
     Json,
     Labels,
+    Layer,
+    MappingFile,
     Method,
     Model,
     PreprocessText,
@@ -47,9 +49,7 @@ def seeds(
         Path | None,
         typer.Option(help="The classes of each image (COCO, VOC, ImageNet, CSV); IMAGES is then their folder."),
     ] = None,
-    mapping: Annotated[
-        Path | None, typer.Option(help="From the classes of the annotations to the model's: .json or .csv.")
-    ] = None,
+    mapping: MappingFile = None,
     foreground: Annotated[
         float, typer.Option(min=0, max=1, help="Share of a map's maximum above which a cell is of the class.")
     ] = SeedRules.foreground,
@@ -58,7 +58,7 @@ def seeds(
     ] = SeedRules.background,
     grid: Annotated[int, typer.Option(min=1, max=1000, help="Rows and columns of cells.")] = SeedRules.grid,
     method: Method = "grad-cam",
-    layer: Annotated[str | None, typer.Option(help="Layer to explain; default: the last one.")] = None,
+    layer: Layer = None,
     score: Score = None,
     preprocess: PreprocessText = None,
     labels: Labels = None,

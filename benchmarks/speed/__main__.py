@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -12,6 +13,8 @@ from typing import Annotated, Any, NamedTuple
 import onnxruntime
 import typer
 from rich.console import Console
+
+from studies.page import table as table_text
 
 from .architectures import ARCHITECTURES
 from .cases import CASES, CLASSES, PLAIN, Built, built
@@ -47,7 +50,7 @@ def measure(name: str, batch: int, seconds: float) -> Measured:
         def run(case: str) -> Any:
             return sessions[case].run(None, files[case].feeds)
 
-        times = interleaved({case: lambda case=case: run(case) for case in files}, seconds, ROUNDS)  # type: ignore[misc]
+        times = interleaved({case: partial(run, case) for case in files}, seconds, ROUNDS)
     return Measured(times, memory, loading, files)
 
 
@@ -131,20 +134,16 @@ figures but milliseconds, megabytes and seconds are ratios to the plain model, m
 
 ## Time
 
-{_markdown(TIMES, times)}
+{table_text(TIMES, times)}
 
 ## Memory, loading, rewriting
 
-{_markdown(COSTS, costs)}
+{table_text(COSTS, costs)}
 """
 
 
 def _ratio(values: dict[str, Any], case: str, to: str) -> str:
     return f"{values[case] / values[to]:.2f}" if case in values and to in values else "-"
-
-
-def _markdown(header: list[str], rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ in range through all layers (He et al. 2015, equation 10). All take `image` floa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import onnx
 
@@ -133,11 +133,11 @@ ARCHITECTURES: dict[str, Callable[[], onnx.ModelProto]] = {
 }
 
 
-def _inverted_residuals(stages: object, stem: int, last: int) -> onnx.ModelProto:
+def _inverted_residuals(stages: Iterable[Sequence[int]], stem: int, last: int) -> onnx.ModelProto:
     """A stem, inverted residuals (expand, filter each channel, project), a last 1x1 convolution, the head; ReLU6."""
     net = Graph()
     x, channels = net.relu6(net.conv("image", 3, stem, 3, 2)), stem
-    for expansion, out, count, first, kernel in stages:  # type: ignore[attr-defined]
+    for expansion, out, count, first, kernel in stages:
         for index in range(count):
             stride, wide = (first if not index else 1), channels * expansion
             y = net.relu6(net.conv(x, channels, wide, 1)) if expansion > 1 else x

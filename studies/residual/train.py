@@ -72,7 +72,8 @@ def accuracy(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> f
 
 
 def export(model: nn.Module, labels: Sequence[str], path: str | Path) -> None:
-    """Writes the model, with how its input is made and what its classes are called."""
+    """Writes a network of scenes, with how its input is made and what its classes are called."""
+    model = model.to(memory_format=torch.contiguous_format)
     example = (torch.zeros(2, 3, 96, 96),)
     torch.onnx.export(
         model, example, path, input_names=["image"], output_names=["logits"],

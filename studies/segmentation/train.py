@@ -18,14 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
-from onnxplain import add_metadata
-from onnxplain.engine.preprocess import parse_preprocess
 from torch import Tensor, nn
 
+from ..residual.train import export
 from .crf import mean_field
-from .data import CLASSES, CLASSIFIER, MODELS, SIDE, VARIANTS, Array, Flags, Scenes, Variant, scenes, seeds
+from .data import CLASSES, CLASSIFIER, MODELS, VARIANTS, Array, Flags, Scenes, Variant, scenes, seeds
 from .losses import BACKGROUND_DECAY, DECAY, Loss, constraint, expansion, seeding
 from .network import Classifier, Segmenter, Trunk
 from .segment import at_least
@@ -93,21 +91,6 @@ def cues_of(known: Scenes, variant: Variant, classifier: Path = CLASSIFIER) -> F
     return np.stack([found == value for value in range(1 + len(CLASSES))], axis=1)
 
 
-def write(model: nn.Module, path: Path, output: str, labels: list[str]) -> None:
-    """Writes a network as ONNX."""
-    model = model.to(memory_format=torch.contiguous_format)
-    torch.onnx.export(
-        model, (torch.zeros(2, 3, SIDE, SIDE),), path, input_names=["image"], output_names=[output],
-        dynamic_shapes=({0: torch.export.Dim("batch")},), dynamo=True, external_data=False,
-    )  # fmt: skip
-    written = onnx.load(path)
-    for node in written.graph.node:
-        del node.metadata_props[:]  # where in which file it was written, line by line
-    onnx.checker.check_model(written, full_check=True)
-    add_metadata(written, preprocessing=parse_preprocess("raw").to_json(), labels=labels)
-    onnx.save(written, path)
-
-
 def _trained(model: Any, step: Callable[[Tensor], float], count: int, epochs: int, rate: float) -> Any:
     """The model after some epochs of `step`, which adds a batch's gradients, by AdamW and one cycle of the rate."""
     model = model.to(memory_format=torch.channels_last).train()  # a third faster on a CPU
@@ -147,7 +130,7 @@ def main() -> None:
         said = torch.cat([classifier(part.float()) > 0 for part in _tensor(test.images).split(100)]).numpy()
     print(f"all shapes right in {(said == test.shown).all(axis=1).mean():.1%} of {TEST} other scenes")
     weights = {name: value.clone() for name, value in classifier.trunk.state_dict().items()}
-    write(classifier, folder / CLASSIFIER.name, "logits", list(CLASSES))
+    export(classifier, CLASSES, folder / CLASSIFIER.name)
     known = scenes(SEGMENTED, 3)
     for name, variant in VARIANTS.items():
         print(variant.title)
@@ -156,7 +139,7 @@ def main() -> None:
         trunk = Trunk()
         trunk.load_state_dict(weights)
         segmenter = trained_segmenter(known, variant, cues, trunk)
-        write(segmenter, folder / f"{name}.onnx", "logits", ["background", *CLASSES])
+        export(segmenter, ["background", *CLASSES], folder / f"{name}.onnx")
 
 
 if __name__ == "__main__":
