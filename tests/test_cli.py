@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from onnxplain.cli import app
+from onnxplain.cli import app, main
 
 REPOSITORY = Path(__file__).parents[1]
 CONVNET = """
@@ -34,6 +34,18 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs `onnxplain ARGUMENTS` in `folder`."""
     command = [sys.executable, "-c", "from onnxplain.cli import main; main()", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def run_here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """The same in this process, which spares its start."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["onnxplain", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    output = capsys.readouterr()
+    return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), output.out, output.err)
 
 
 def listed(values: np.ndarray) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import onnx
 import pytest
-from onnxplain.cli import main
 
 from .engine.evaluation.colours import PREPROCESS, network, picture
-from .test_cli import assert_refused, run
+from .test_cli import assert_refused, run, run_here
 
 RECTANGLES = {"red": ("red", 2, 2, 12, 12), "green": ("green", 18, 0, 24, 20)}  # in 20 x 30 pixels
 HEADER = "image,label,group,x0,y0,x1,y1\n"
@@ -153,14 +151,6 @@ def test_bad_input_is_one_line(
     (folder / "empty.csv").write_text(HEADER)
     (folder / "lost.csv").write_text(HEADER + "lost.png,red,day,,,,\nlost.png,red,night,,,,\n")
     (folder / "pink.csv").write_text(HEADER + "red0.png,pink,day,,,,\nred1.png,mauve,night,,,,\n")
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["onnxplain", "audit", *arguments, "--preprocess", PREPROCESS])
     before = sorted(folder.iterdir())
-    with pytest.raises(SystemExit) as ended:
-        main()
-    output = capsys.readouterr()
-    (line,) = output.err.strip().splitlines()
-    assert (ended.value.code, output.out) == (code, "")
-    assert line.startswith("error: ")
-    assert all(word in line for word in words), line
+    assert_refused(run_here(folder, monkeypatch, capsys, "audit", *arguments, "--preprocess", PREPROCESS), code, *words)
     assert sorted(folder.iterdir()) == before

@@ -12,7 +12,7 @@ import pytest
 from onnxplain.cli import main
 
 from .engine.evaluation.colours import PREPROCESS, write_scenes
-from .test_cli import run
+from .test_cli import assert_refused, run, run_here
 
 BASE = ("evaluate", "colours.onnx", "boxes.csv", "--preprocess", PREPROCESS)
 
@@ -103,16 +103,10 @@ def test_bad_input_is_one_line(
     (tmp_path / "empty").mkdir()
     (tmp_path / "map.csv").write_text("red,red\n")
     (tmp_path / "wrong.csv").write_text("red,rde\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["onnxplain", "evaluate", *arguments, "--preprocess", PREPROCESS])
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(SystemExit) as ended:
-        main()
-    output = capsys.readouterr()
-    (line,) = output.err.strip().splitlines()
-    assert (ended.value.code, output.out) == (code, "")
-    assert line.startswith("error: ")
-    assert all(word in line for word in words), line
+    assert_refused(
+        run_here(tmp_path, monkeypatch, capsys, "evaluate", *arguments, "--preprocess", PREPROCESS), code, *words
+    )
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import onnx
 import pytest
 from onnxplain import rewrite
-from onnxplain.cli import main
 
 from .engine.language.networks import PHOTO, WORDS, answerer, captioner, greedy_decoder, without
 from .graph_rewrites.networks import small_cnn
-from .test_cli import run
+from .test_cli import assert_refused, run, run_here
 
 
 @pytest.fixture
@@ -148,14 +146,6 @@ def test_bad_input_is_one_line(
     code: int,
     words: list[str],
 ) -> None:
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["onnxplain", *arguments])
     before = sorted(folder.iterdir())
-    with pytest.raises(SystemExit) as ended:
-        main()
-    output = capsys.readouterr()
-    (line,) = output.err.strip().splitlines()
-    assert (ended.value.code, output.out) == (code, "")
-    assert line.startswith("error: ")
-    assert all(word in line for word in words), line
+    assert_refused(run_here(folder, monkeypatch, capsys, *arguments), code, *words)
     assert sorted(folder.iterdir()) == before
