@@ -167,6 +167,13 @@ class Emitter:
         self.inputs[name] = tensor.name
         return tensor
 
+    def _once(self, op_type: str, *inputs: Tensor, **attributes: int) -> Tensor:
+        """The output of a node that is appended where there is none like it yet."""
+        key = (op_type, *(tensor.name for tensor in inputs), *attributes.items())
+        if key not in self._shared:
+            self._shared[key] = self.emit(op_type, *inputs, **attributes)
+        return self._shared[key]
+
     def tensor(self, value: Operand, like: Tensor | None = None) -> Tensor:
         """The operand as a graph tensor."""
         if isinstance(value, gs.Tensor):
@@ -194,17 +201,14 @@ class Emitter:
         """The shape as an int64 vector: a constant where it is static, else a (shared) Shape node."""
         if is_static(tensor):
             return self.constant(np.array(tensor.shape, np.int64))
-        key = ("Shape", tensor.name)
-        if key not in self._shared:
-            self._shared[key] = self.emit("Shape", tensor)
-        return self._shared[key]
+        return self._once("Shape", tensor)
 
     def size(self, tensor: Tensor, axis: int) -> Tensor:
         """The size of one axis as an int64 vector of length 1; the rank may be unknown where `axis` is not negative."""
         size = tensor.shape[axis] if tensor.shape is not None else None
         if isinstance(size, int):
             return self.constant(np.array([size], np.int64))
-        return self.emit("Gather", self.shape(tensor), [axis if axis >= 0 else axis % rank(tensor)], axis=0)
+        return self._once("Gather", self.shape(tensor), self.tensor([axis if axis >= 0 else axis % rank(tensor)]), axis=0)
 
     def sizes(self, tensor: Tensor, axes: Sequence[int]) -> Tensor:
         """The sizes of some axes as an int64 vector."""
@@ -212,14 +216,14 @@ class Emitter:
         if all(isinstance(size, int) for size in known):
             return self.constant(np.array(known, np.int64))
         axes = [axis if axis >= 0 else axis % rank(tensor) for axis in axes]
-        return self.emit("Gather", self.shape(tensor), axes, axis=0)
+        return self._once("Gather", self.shape(tensor), self.tensor(axes), axis=0)
 
     def join(self, *vectors: Operand) -> Tensor:
         """The vectors one after the other: a constant where all of them are known."""
         tensors = [self.tensor(vector) for vector in vectors]
         values = [value for value in map(value_of, tensors) if value is not None]
         if len(values) < len(tensors):
-            return self.emit("Concat", *tensors, axis=0)
+            return self._once("Concat", *tensors, axis=0)
         return self.constant(np.concatenate(values))
 
     def reshape_like(self, tensor: Tensor, like: Tensor) -> Tensor:
@@ -250,10 +254,7 @@ class Emitter:
         """`tensor` in an ONNX element type: a constant at once, else by a (shared) Cast node."""
         if isinstance(tensor, gs.Constant):
             return self.constant(np.asarray(tensor.values).astype(onnx.helper.tensor_dtype_to_np_dtype(dtype)))
-        key = ("Cast", tensor.name, dtype)
-        if key not in self._shared:
-            self._shared[key] = self.emit("Cast", tensor, to=dtype)
-        return self._shared[key]
+        return self._once("Cast", tensor, to=dtype)
 
     def is_zero(self, tensor: Tensor) -> Tensor:
         """Whether each element is 0, as bool; from opset 19 on, ONNX Runtime has no `Equal` for CUDA."""

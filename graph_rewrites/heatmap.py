@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .emit import Emitter
 from .tensors import Tensor
 
 
-def heatmap(op: Emitter, cam: Tensor, size: Tensor) -> Tensor:
-    """The map at the input's size, divided by its largest magnitude; all zero where the map is.
+def heatmaps(op: Emitter, cams: Sequence[Tensor], size: Tensor) -> list[Tensor]:
+    """Maps at the input's size, each divided by its largest magnitude; all zero where the map is.
+
+    Maps of one resolution are brought there together: a network has many layers and few resolutions.
 
     Args:
         op: appends the nodes.
-        cam: [rows, 1, *spatial], one to three spatial axes.
+        cams: [rows, 1, *spatial] each, one to three spatial axes.
         size: int64 vector, the input's spatial sizes.
 
     Returns:
-        [rows, 1, *size] in [0, 1] or, for maps with negative values, [-1, 1].
+        Of each, [rows, 1, *size] in [0, 1] or, for maps with negative values, [-1, 1].
     """
-    return normalised(op, resized(op, cam, size))
+    alike: dict[tuple[int | str, ...], list[int]] = {}
+    for index, cam in enumerate(cams):
+        spatial = tuple(cam.shape[2:])
+        alike.setdefault((index,) if None in spatial else ("of", *spatial), []).append(index)
+    found: dict[int, Tensor] = {}
+    for members in alike.values():
+        if len(members) == 1:
+            found[members[0]] = normalised(op, resized(op, cams[members[0]], size))
+            continue
+        together = normalised(op, resized(op, op.Concat(*(cams[index] for index in members), axis=1), size))
+        parts = op.Split(together, [1] * len(members), axis=1, outputs=len(members))
+        found.update(zip(members, parts, strict=True))
+    return [found[index] for index in range(len(cams))]
 
 
 def pixel_heatmap(op: Emitter, attribution: Tensor) -> Tensor:
@@ -26,8 +42,8 @@ def pixel_heatmap(op: Emitter, attribution: Tensor) -> Tensor:
 
 
 def normalised(op: Emitter, tensor: Tensor) -> Tensor:
-    """Each row of [rows, C, *size] divided by its largest magnitude, if that is not zero."""
-    peak = op.reduce("ReduceMax", op.Abs(tensor), range(1, len(tensor.shape)))
+    """Each map of [rows, C, *size] divided by its largest magnitude, if that is not zero."""
+    peak = op.reduce("ReduceMax", op.Abs(tensor), range(2, len(tensor.shape)))
     return op.Div(tensor, op.divisor(peak))
 
 

@@ -36,8 +36,9 @@ class Publisher:
         self._op.model.graph.outputs.append(result)
 
     def per_target(self, name: str, rows: Tensor, target: Tensor, shape: Sequence[int | str | None]) -> None:
-        """Makes `rows` [N*K, ...] a graph output [N, K, ...]; `shape` states the sizes after the first axis."""
-        sizes = self._op.join(self._op.shape(target), self._op.sizes(rows, range(1, len(rows.shape))))
+        """Makes `rows` [N*K, ..., *shape] a graph output [N, K, *shape]; what `shape` leaves out has size 1."""
+        rank = len(rows.shape)
+        sizes = self._op.join(self._op.shape(target), self._op.sizes(rows, range(rank - len(shape), rank)))
         self.output(name, self._op.Reshape(rows, sizes), [*target.shape, *shape])
 
     def _claim(self, name: str) -> str:

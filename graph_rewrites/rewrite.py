@@ -25,7 +25,7 @@ from .quantised import real_layer
 from .repeat import Rows
 from .score import ScoreSource, as_matrix, class_score, find_logits
 from .tensors import Tensor
-from .trace import FLOAT32, Maps, Place, Trace
+from .trace import FLOAT32, Maps, Place, Trace, heatmaps_of
 
 OUTPUTS = ("score", "cam", "heatmap", "activation", "gradient", "input_gradient", "logits")
 DEFAULT_OUTPUTS = {
@@ -140,13 +140,13 @@ def rewrite(
     elif "logits" in wanted:
         values = as_matrix(op, logits.tensor)
         publish.output("logits", rows.once(values), [image.shape[0], values.shape[1]])
-    explained_places = places or ([source] if source else [])
-    for index, place in enumerate(explained_places):
-        at = f"@{place.name}" if len(places) > 1 else ""
-        maps = Maps(how.at, how.build, given, place, source)
+    made = [Maps(how.at, how.build, given, place, source) for place in places or ([source] if source else [])]
+    heatmaps = heatmaps_of(made) if "heatmap" in wanted else [None] * len(made)
+    for index, (maps, heatmap) in enumerate(zip(made, heatmaps, strict=True)):
+        at = f"@{maps.place.name}" if len(places) > 1 else ""
         # Of a method at layers, the gradient at the input is the same for all of them.
         rest = [name for name in wanted if index == 0 or how.at == "both" or name != "input_gradient"]
-        _publish_maps(publish, rows, maps, rest, at, image)
+        _publish_maps(publish, rows, maps, heatmap, rest, at, image)
     for used in (one for one in (layer_trace, trace) if one.is_used):
         require_applied(used.rules, work.name, logits.output, names)
 
@@ -178,7 +178,15 @@ def _wanted(method: Method, outputs: Sequence[str] | None) -> list[str]:
     return wanted
 
 
-def _publish_maps(publish: Publisher, rows: Rows, maps: Maps, wanted: Sequence[str], at: str, image: Tensor) -> None:
+def _publish_maps(
+    publish: Publisher,
+    rows: Rows,
+    maps: Maps,
+    heatmap: Tensor | None,
+    wanted: Sequence[str],
+    at: str,
+    image: Tensor,
+) -> None:
     """The outputs of one place; `at` ends their names where there are several places."""
     place, op, target = maps.place, maps.place.op, rows.target
     if "activation" in wanted:
@@ -187,14 +195,14 @@ def _publish_maps(publish: Publisher, rows: Rows, maps: Maps, wanted: Sequence[s
     if "gradient" in wanted:
         publish.per_target(f"gradient{at}", place.slopes, target, place.slopes.shape[1:])
     if "cam" in wanted:
-        publish.per_target(f"cam{at}", op.Squeeze(maps.cam, [1]), target, maps.cam.shape[2:])
+        publish.per_target(f"cam{at}", maps.cam, target, maps.cam.shape[2:])
     if "input_gradient" in wanted and maps.pixels is not None:
         name = f"input_gradient{at}" if maps.at == "both" else "input_gradient"
         values = maps.pixels.grid.values(op, maps.attribution)
         publish.per_target(name, values, target, image.shape[1:])
-    if "heatmap" in wanted:
+    if heatmap is not None:
         sizes = [image.shape[axis] for axis in spatial_axes(image)]
-        publish.per_target(f"heatmap{at}", op.Squeeze(maps.heatmap, [1]), target, sizes)
+        publish.per_target(f"heatmap{at}", heatmap, target, sizes)
 
 
 def image_layout(image: Tensor) -> str | None:

@@ -14,7 +14,7 @@ from .backward import Rules, sweep
 from .emit import Emitter
 from .errors import OnnxplainError
 from .grid import Grid
-from .heatmap import heatmap, pixel_heatmap
+from .heatmap import heatmaps, pixel_heatmap
 from .tensors import Tensor
 
 FLOAT32 = gs.Variable("float32", np.dtype(np.float32))
@@ -155,9 +155,10 @@ class Maps:
             return self.build(self.pixels, self.place, **self.options)
         return self.pixels.slopes if self.pixels else self.place.slopes
 
-    @cached_property
-    def heatmap(self) -> Tensor:
-        """The map at the input's size, [rows, 1, *size]; in [0, 1], or [-1, 1] where it is signed."""
-        if self.at in ("input", "both"):
-            return pixel_heatmap(self.place.op, self.attribution)
-        return heatmap(self.place.op, self.cam, self.place.size)
+
+def heatmaps_of(maps: Sequence[Maps]) -> list[Tensor]:
+    """The maps at the input's size, [rows, 1, *size] each; in [0, 1], or [-1, 1] where they are signed."""
+    op, size = maps[0].place.op, maps[0].place.size
+    if maps[0].at in ("input", "both"):
+        return [pixel_heatmap(op, one.attribution) for one in maps]
+    return heatmaps(op, [one.cam for one in maps], size)

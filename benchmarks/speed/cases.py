@@ -59,7 +59,7 @@ class Built:
         Its threads do not wait for work in a loop, which would take the cores from the session that is timed next.
         """
         options = options or onnxruntime.SessionOptions()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         return onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
 
 

@@ -7,7 +7,7 @@ import math
 from ..backward import Gradient, Node, gradient_of
 from ..emit import Emitter
 from ..tensors import Tensor
-from .poles import unless_idle
+from .poles import may_be_infinite, unless_idle
 
 
 @gradient_of("Relu")
@@ -154,7 +154,8 @@ def softmax(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = y*(g - sum(g*y)) along the axis; of -inf alone (a row of attention that is masked whole) y is NaN."""
     (y,) = node.outputs
     inner = op.ReduceSum(op.Mul(grad, y), [node.attrs["axis"]], keepdims=1)
-    return [unless_idle(op, grad, op.Mul(y, op.Sub(grad, inner)))]
+    dx = op.Mul(y, op.Sub(grad, inner))
+    return [unless_idle(op, grad, dx) if may_be_infinite(node.source.inputs[0]) else dx]
 
 
 @gradient_of("LogSoftmax")
@@ -162,7 +163,7 @@ def log_softmax(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g - exp(y)*sum(g) along the axis; of -inf alone y is NaN."""
     (y,) = node.outputs
     dx = op.Sub(grad, op.Mul(op.Exp(y), op.ReduceSum(grad, [node.attrs["axis"]], keepdims=1)))
-    return [unless_idle(op, grad, dx)]
+    return [unless_idle(op, grad, dx) if may_be_infinite(node.source.inputs[0]) else dx]
 
 
 def _positive(op: Emitter, x: Tensor) -> Tensor:

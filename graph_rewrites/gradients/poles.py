@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..emit import Emitter
-from ..tensors import Tensor
+from ..tensors import Tensor, is_float, value_of
+
+# Operators that keep finite values finite, whatever else they read.
+PRODUCTS = ("MatMul", "Gemm", "Conv", "LayerNormalization", "BatchNormalization")
+# Operators that do so if what else they read is finite.
+STEPS = ("Add", "Sub", "Mul", "Div", "Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze")
 
 
 def unless_idle(op: Emitter, grad: Tensor, dx: Tensor) -> Tensor:
@@ -15,3 +22,21 @@ def unless_idle(op: Emitter, grad: Tensor, dx: Tensor) -> Tensor:
     """
     idle = op.And(op.is_zero(grad), op.IsNaN(dx))
     return op.Where(idle, op.tensor(0.0, dx), dx)
+
+
+def may_be_infinite(tensor: Tensor) -> bool:
+    """Whether values of -inf may be meant, as in masked attention: False right behind a product, scaled or shifted."""
+    pending, seen = [tensor], set()
+    while pending:
+        tensor = pending.pop()
+        values = value_of(tensor)
+        maker = tensor.inputs[0] if tensor.inputs else None
+        if values is not None:
+            if not np.isfinite(values).all():
+                return True
+        elif maker is None or maker.op not in PRODUCTS + STEPS:
+            return True
+        elif maker.op in STEPS and tensor.name not in seen:
+            seen.add(tensor.name)
+            pending += [one for one in maker.inputs if is_float(one)]
+    return False

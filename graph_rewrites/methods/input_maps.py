@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..heatmap import heatmap
+from ..heatmap import heatmaps
 from ..tensors import Tensor
 from ..trace import Place
 from .cams import grad_cam
@@ -36,4 +36,5 @@ def deconvnet(image: Place) -> Tensor:
 @method("guided-grad-cam", at="both", rules="guided")
 def guided_grad_cam(image: Place, layer: Place) -> Tensor:
     """Guided backpropagation times the Grad-CAM heatmap at the input's size (Selvaraju et al. 2017, section 3.2)."""
-    return image.op.Mul(image.gradient, heatmap(image.op, grad_cam(layer), image.size))
+    (heatmap,) = heatmaps(image.op, [grad_cam(layer)], image.size)
+    return image.op.Mul(image.gradient, heatmap)
