@@ -60,7 +60,7 @@ def make_folder(folder: Path) -> None:
 def steps(each: Iterable[Any], total: int) -> Iterator[Any]:
     """The steps, with a progress bar on the terminal where there are many."""
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=notes, transient=True, disable=total < 2) as progress:
+    with Progress(*columns, console=notes, transient=True, disable=total < 2 or not notes.is_terminal) as progress:
         yield from progress.track(each, total=total, description="explaining")
 
 

@@ -9,14 +9,21 @@ import numpy.typing as npt
 
 
 def enlarged(values: npt.NDArray[np.float64], size: Sequence[int]) -> npt.NDArray[np.float64]:
-    """Values [..., *spatial] at the last axes' new sizes, linearly with half-pixel centres, as ONNX's Resize."""
-    for axis, new in enumerate(size, values.ndim - len(size)):
+    """Values [..., *spatial] at the last axes' new sizes, linearly with half-pixel centres, as ONNX's Resize.
+
+    From the last axis on: gathering along it is slow, and it is short of rows yet. A matrix product would be faster,
+    but leaves BLAS threads waiting in a loop on the cores that the next run of the model needs.
+    """
+    for axis, new in reversed(list(enumerate(size, values.ndim - len(size)))):
         old = values.shape[axis]
         places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
         low = np.minimum(places.astype(np.int64), max(old - 2, 0))
         share = (places - low).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
         upper = np.take(values, np.minimum(low + 1, old - 1), axis)
-        values = np.take(values, low, axis) * (1 - share) + upper * share
+        upper *= share
+        values = np.take(values, low, axis)
+        values *= 1 - share
+        values += upper
     return values
 
 

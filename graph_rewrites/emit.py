@@ -208,7 +208,9 @@ class Emitter:
         size = tensor.shape[axis] if tensor.shape is not None else None
         if isinstance(size, int):
             return self.constant(np.array([size], np.int64))
-        return self._once("Gather", self.shape(tensor), self.tensor([axis if axis >= 0 else axis % rank(tensor)]), axis=0)
+        return self._once(
+            "Gather", self.shape(tensor), self.tensor([axis if axis >= 0 else axis % rank(tensor)]), axis=0
+        )
 
     def sizes(self, tensor: Tensor, axes: Sequence[int]) -> Tensor:
         """The sizes of some axes as an int64 vector."""

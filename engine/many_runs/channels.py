@@ -25,16 +25,15 @@ def score_cam(sample: Sample) -> Arrays:
         cam [K, h, w].
     """
     activation = sample.base["activation"][0].astype(np.float64)
-    low, high = (reduce(activation, axis=tuple(range(1, activation.ndim))) for reduce in (np.min, np.max))
 
-    def mask(channel: int) -> np.ndarray:
+    def paint(channel: int, out: np.ndarray) -> None:
         # Enlarged first and brought to [0, 1] then, as in the paper; with half-pixel centres both orders differ.
         large = enlarged(activation[channel], sample.size)
-        spread = large.max() - large.min()
-        return (large - large.min()) / spread if spread else np.zeros_like(large)
+        low, high = large.min(), large.max()
+        mask = (large - low) / (high - low) if high > low else np.zeros_like(large)
+        np.multiply(sample.image, sample.over_channels(mask), out=out, casting="same_kind")
 
-    images = (sample.image * sample.over_channels(mask(channel)) for channel in range(len(low)))
-    scores = sample.scores_of(images, len(high))
+    scores = sample.scores_of(paint, len(activation))
     weights = np.exp(scores - scores.max(axis=0))
     return {"cam": _weighted(weights / weights.sum(axis=0), activation)}
 

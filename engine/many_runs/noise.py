@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from ...graph_rewrites.errors import UsageError
 from ..runner import Arrays
 from .fill import Fill, filled
 from .models import with_gradients
-from .registry import Sample, many_runs
+from .registry import Paint, Sample, many_runs
 
 
 @many_runs("smooth-grad", with_gradients)
@@ -24,8 +22,11 @@ def smooth_grad(sample: Sample, *, samples: int = 50, noise: float = 0.15, seed:
         raise UsageError(f"smooth-grad takes at least one sample and noise of at least 0; not {samples}, {noise}")
     image, rng = sample.image.astype(np.float64), np.random.default_rng(seed)
     deviation = noise * float(np.ptp(image))
-    noisy = (image + rng.normal(scale=deviation, size=image.shape) for _ in range(samples))
-    return {"input_gradient": _mean_gradient(sample, noisy, np.full(samples, 1 / samples))}
+
+    def paint(_: int, out: np.ndarray) -> None:
+        np.add(image, rng.normal(scale=deviation, size=image.shape), out=out, casting="same_kind")
+
+    return {"input_gradient": _mean_gradient(sample, paint, np.full(samples, 1 / samples))}
 
 
 @many_runs("integrated-gradients", with_gradients)
@@ -42,9 +43,12 @@ def integrated_gradients(sample: Sample, *, steps: int = 50, baseline: Fill = "z
         raise UsageError(f"integrated-gradients takes at least one step; not {steps}")
     image, start = sample.image.astype(np.float64), filled(sample, baseline).astype(np.float64)
     places, weights = np.polynomial.legendre.leggauss(steps)
-    between = (start + (place + 1) / 2 * (image - start) for place in places)
-    attribution = (image - start) * _mean_gradient(sample, between, weights / 2)
-    difference = sample.scores - sample.scores_of([start], 1)[0]
+
+    def paint(step: int, out: np.ndarray) -> None:
+        np.add(start, (places[step] + 1) / 2 * (image - start), out=out, casting="same_kind")
+
+    attribution = (image - start) * _mean_gradient(sample, paint, weights / 2)
+    difference = sample.scores - sample.scores_of(lambda _, out: np.copyto(out, start, casting="same_kind"), 1)[0]
     total = attribution.reshape(len(attribution), -1).sum(axis=1)
     return {
         "input_gradient": attribution,
@@ -53,14 +57,14 @@ def integrated_gradients(sample: Sample, *, steps: int = 50, baseline: Fill = "z
     }
 
 
-def _mean_gradient(sample: Sample, images: Iterable[np.ndarray], weights: np.ndarray) -> np.ndarray:
+def _mean_gradient(sample: Sample, paint: Paint, weights: np.ndarray) -> np.ndarray:
     """The weighted sum of the gradients at images, [K, *input]."""
     if sample.image.dtype.kind != "f":
         raise UsageError(
             "the model's input takes whole numbers, so nothing lies between two of its values; use gradient"
         )
     total, done = np.zeros((len(sample.targets), *sample.image.shape)), 0
-    for results in sample.run(images, len(weights)):
+    for results in sample.run(paint, len(weights)):
         gradients = results["input_gradient"]
         total += np.tensordot(weights[done : done + len(gradients)], gradients.astype(np.float64), axes=1)
         done += len(gradients)

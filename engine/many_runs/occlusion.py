@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -40,17 +39,17 @@ def occlusion(sample: Sample, *, size: int = 0, stride: int = 0, fill: Fill = "m
     cover = filled(sample, fill)
     centres = [np.arange(-(-side // stride)) * stride + (stride - 1) // 2 for side in sizes]
 
-    def covered() -> Iterator[np.ndarray]:
-        for centre in product(*centres):
-            starts = [at - (size - 1) // 2 for at in centre]
-            patch = [slice(max(0, start), max(0, start + size)) for start in starts]
-            patch.insert(sample.channel_axis, slice(None))
-            image = sample.image.copy()
-            image[tuple(patch)] = cover[tuple(patch)]
-            yield image
+    places = list(product(*centres))
+
+    def paint(index: int, out: np.ndarray) -> None:
+        starts = [at - (size - 1) // 2 for at in places[index]]
+        patch = [slice(max(0, start), max(0, start + size)) for start in starts]
+        patch.insert(sample.channel_axis, slice(None))
+        out[...] = sample.image
+        out[tuple(patch)] = cover[tuple(patch)]
 
     shape = [len(along) for along in centres]
-    drops = sample.scores - sample.scores_of(covered(), int(np.prod(shape)))
+    drops = sample.scores - sample.scores_of(paint, len(places))
     cam = drops.T.reshape(-1, *shape)
     # Each value stands for stride pixels a side, of which the last ones may lie beyond the border.
     large = enlarged(cam, [count * stride for count in shape])

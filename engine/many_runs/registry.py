@@ -12,13 +12,14 @@ import onnx
 
 from ...graph_rewrites.methods.registry import NEED_MANY_RUNS
 from ..runner import Arrays, Runner
+from .pace import Pace
 
 # Feature maps of as many perturbed inputs as fit into this are computed together.
 MEMORY_BUDGET = 2**30
-# More rows at a time make nothing faster on a CPU, and the steps of a progress bar coarse.
 MAX_ROWS = 64
 
 Progress: TypeAlias = Callable[[Iterable[Any], int], Iterable[Any]]  # passes steps on, of which there are so many
+Paint: TypeAlias = Callable[[int, np.ndarray], None]  # (index, out): writes a changed image over all of `out`
 Neutral: TypeAlias = Callable[[Runner], Arrays]  # model -> inputs
 BuildModel: TypeAlias = Callable[..., onnx.ModelProto]  # (model, layers, score) -> the model that is run
 
@@ -77,24 +78,31 @@ class Sample:
         """Values [*size] with an axis of 1 for the channels, to go with `image`."""
         return np.expand_dims(values, self.channel_axis)
 
-    def run(self, images: Iterable[np.ndarray], count: int) -> Iterator[Arrays]:
-        """The results on `count` images, a batch at a time."""
-        rows = self.runner.fixed_batch or self.rows(count)
-        for batch in self.progress(_batches(images, rows), -(-count // rows)):
-            stacked = np.stack(batch)
-            if self.image.dtype.kind in "iu":
-                stacked = np.rint(stacked)
-            stacked = stacked.astype(self.image.dtype, copy=False)
-            others = {n: np.repeat(v, len(batch), axis=0) for n, v in self.inputs.items() if n != self.runner.image}
-            yield self.runner.run({**others, self.runner.image: stacked}, self.targets)
+    def run(self, paint: Paint, count: int) -> Iterator[Arrays]:
+        """The results on `count` changed images, a batch at a time; `paint` is asked for them in order."""
+        pace = Pace(self.rows(count)) if self.runner.fixed_batch is None else Pace(self.runner.fixed_batch, fixed=True)
+        batch = np.empty((min(pace.most, count), *self.image.shape), self.image.dtype)
+        whole = self.image.dtype.kind in "iu"
+        canvas, filled = np.empty(self.image.shape), 0
+        for index in self.progress(range(count), count):
+            paint(index, canvas if whole else batch[filled])
+            if whole:
+                batch[filled] = np.rint(canvas)
+            filled += 1
+            if filled == pace.rows or index == count - 1:
+                others = {n: np.repeat(v, filled, axis=0) for n, v in self.inputs.items() if n != self.runner.image}
+                with pace.timed(filled):
+                    results = self.runner.run({**others, self.runner.image: batch[:filled]}, self.targets)
+                yield results
+                filled = 0
 
     def rows(self, count: int) -> int:
-        """How many of `count` rows are computed together, by the memory that they need."""
+        """How many of `count` rows may be computed together, by the memory that they need."""
         return max(1, min(MAX_ROWS, count, self.budget // max(1, self.runner.peak_bytes(self.inputs))))
 
-    def scores_of(self, images: Iterable[np.ndarray], count: int) -> npt.NDArray[np.float64]:
-        """The scores [count, K] of images."""
-        return np.concatenate([results["score"] for results in self.run(images, count)]).astype(np.float64)
+    def scores_of(self, paint: Paint, count: int) -> npt.NDArray[np.float64]:
+        """The scores [count, K] of changed images."""
+        return np.concatenate([results["score"] for results in self.run(paint, count)]).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -127,14 +135,3 @@ def many_runs(
         return explain
 
     return register
-
-
-def _batches(images: Iterable[np.ndarray], rows: int) -> Iterator[list[np.ndarray]]:
-    batch: list[np.ndarray] = []
-    for image in images:
-        batch.append(image)
-        if len(batch) == rows:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -37,13 +37,18 @@ def rise(
     if masks < 1 or cells < 1 or not 0 < keep < 1:
         raise UsageError(f"rise takes masks and cells of at least 1 and 0 < keep < 1; not {masks}, {cells}, {keep}")
     total = np.zeros((len(sample.targets), *sample.size))
-    drawn, seen = (_masks(sample, masks, cells, keep, seed) for _ in range(2))  # the same masks, twice
-    images = (sample.image * sample.over_channels(mask) for mask in drawn)
+    drawn, shown = _masks(sample, masks, cells, keep, seed), []
+
+    def paint(_: int, out: np.ndarray) -> None:
+        shown.append(next(drawn))
+        np.multiply(sample.image, sample.over_channels(shown[-1]), out=out, casting="same_kind")
+
     are_classes = "expression" not in sample.runner.record["score"]
-    for results in sample.run(images, masks):
+    for results in sample.run(paint, masks):
         weights = _probabilities(sample, results) if of == "probability" and are_classes else results["score"]
-        for weight in weights.astype(np.float64):
-            total += weight.reshape(-1, *[1] * len(sample.size)) * next(seen)
+        # Not as a matrix product, whose threads would wait in a loop while the model's run.
+        total += np.einsum("rk,r...->k...", weights.astype(np.float64), np.stack(shown))
+        shown.clear()
     cam = total / (masks * keep)
     low = cam.min(axis=tuple(range(1, cam.ndim)), keepdims=True)
     return {"cam": cam, "heatmap": normalised(cam - low, len(sample.size))}

@@ -68,6 +68,10 @@ CASES = [
     depthwise(1, pads=[1, 1, 1, 1]),
     depthwise(2, pads=[1, 1, 0, 0], strides=[2, 2]),
     depthwise(1, auto_pad="SAME_UPPER", strides=[2, 2]),
+    depthwise(1, pads=[1, 1, 1, 1], strides=[2, 2]),
+    depthwise(1, strides=[3, 2]),
+    depthwise(1, pads=[2, 2, 2, 1], strides=[2, 1], dilations=[2, 2]),
+    depthwise(2, pads=[1, 0, 1, 0], strides=[2, 3]),
     Case("Conv", [rng.normal(size=(2, 2, 5, 5)), rng.normal(size=(3, 2, 3, 3)), rng.normal(size=3)], constant=[1, 2]),
     Case(
         "Conv", [rng.normal(size=(1, 2, 5, 5)), rng.normal(size=(3, 2, 3, 3))], {"strides": [2, 2]}, note="one sample"

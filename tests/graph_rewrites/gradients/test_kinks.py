@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
-from onnx import parser
+from onnx import numpy_helper, parser
 from onnxplain.engine.float64 import Float64Session
 from onnxplain.graph_rewrites.vjp import append_vjp
 
@@ -171,6 +171,32 @@ def test_a_pole_in_a_branch_that_was_not_chosen_leaves_no_nan(name: str) -> None
     feeds = {"x": vector(*values), "y_cotangent": np.ones(len(values))}
     for grad in vjp_of(f"{' '.join(nodes)} a = Mul(x, three) y = Where(never, f, a)", len(values), feeds):
         np.testing.assert_array_equal(grad, np.full(len(values), 3.0))
+
+
+@pytest.mark.parametrize(
+    ("before", "is_guarded"),
+    [
+        ("s = MatMul(x, x)", False),
+        ("m = MatMul(x, x) s = Div(m, three)", False),
+        ("m = MatMul(x, x) d = Add(m, three) s = Mul(d, three)", False),
+        ("s = Add(x, three)", True),  # x may be masked already
+        ("m = MatMul(x, x) i = Log(never_float) s = Add(m, i)", True),
+        ("m = MatMul(x, x) s = Add(m, infinite)", True),
+        ("m = MatMul(x, x) s = Where(never, m, infinite)", True),
+    ],
+)
+@pytest.mark.parametrize("function", ["Softmax", "LogSoftmax"])
+def test_a_softmax_is_guarded_where_its_input_may_be_masked(before: str, is_guarded: bool, function: str) -> None:
+    """A guard costs as much as the rest of the gradient, and products of attention scores need none."""
+    text = f"""<ir_version: 8, opset_import: ["" : 17]>
+    g (float[2, 2] x) => (float[2, 2] y)
+    <float three = {{3}}, bool never = {{0}}, float never_float = {{0}}, float[2] infinite = {{0, 0}}>
+    {{ {before} y = {function}(s) }}"""
+    model = parser.parse_model(text)
+    weight = next(one for one in model.graph.initializer if one.name == "infinite")
+    weight.CopyFrom(numpy_helper.from_array(np.array([0, -INF], np.float32), "infinite"))
+    operators = {node.op_type for node in append_vjp(model, "y", ["x"]).graph.node}
+    assert ("IsNaN" in operators) == is_guarded
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:overflow", "ignore:invalid value")
