@@ -53,7 +53,10 @@ def main(
             results.times[key] = [measured("measure", "times", name, size, seconds) for _ in range(runs)]
             results.costs[key] = measured("measure", "costs", name, size)
             if not missing:
-                results.peers[key] = measured("peers", name, size, seconds)
+                try:
+                    results.peers[key] = measured("peers", name, size, seconds)
+                except subprocess.CalledProcessError as error:  # a peer's fault must not lose what was measured
+                    console.print(f"{name}, batch {size}: no peers, {error}")
             console.print(f"{name}, batch {size}: measured")
     if MANY_RUNS_OF in names:
         results.many_runs = [measured("many_runs", MANY_RUNS_OF) for _ in range(runs)]
