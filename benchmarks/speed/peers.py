@@ -124,7 +124,7 @@ def apart(results: dict[str, np.ndarray]) -> dict[str, float]:
         "captum LayerGradCam": cam, "pytorch-grad-cam": scaled,
     }  # fmt: skip
     return {
-        peer: float(np.abs(results[peer] - expected[peer]).max() / np.abs(expected[peer]).max())
+        peer: float(np.abs(results[peer] - expected[peer]).max() / (np.abs(expected[peer]).max() or 1))
         for peer in expected
         if peer in results
     }
