@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,13 +43,11 @@ class Built:
     Attributes:
         path: its file.
         feeds: its inputs.
-        rewriting: seconds; 0 of the plain model.
         growth: of the file, as a share of the plain model's.
     """
 
     path: Path
     feeds: dict[str, np.ndarray]
-    rewriting: float
     growth: float
 
     def session(self, options: onnxruntime.SessionOptions | None = None) -> onnxruntime.InferenceSession:
@@ -59,13 +56,15 @@ class Built:
 
 
 def cpu_session(model: Path | bytes, options: onnxruntime.SessionOptions | None = None) -> onnxruntime.InferenceSession:
-    """A session on the CPU with ONNX Runtime's own settings but one.
-
-    Between runs its threads do not wait for work in a loop, which would take the cores from what is timed next.
-    """
-    options = options or onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    """A session on the CPU, of `resting` threads."""
+    options = resting(options or onnxruntime.SessionOptions())
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def resting(options: onnxruntime.SessionOptions) -> onnxruntime.SessionOptions:
+    """Options by which threads do not wait for work in a loop between runs, on the cores of what is timed next."""
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
 
 
 def images(batch: int) -> np.ndarray:
@@ -78,16 +77,15 @@ def built(model: onnx.ModelProto, folder: Path, batch: int, cases: Iterable[str]
     path = folder / "plain.onnx"
     onnx.save(model, path)
     size, pixels = path.stat().st_size, images(batch)
-    found = {PLAIN: Built(path, {"image": pixels}, 0, 0)}
+    found = {PLAIN: Built(path, {"image": pixels}, 0)}
     for name in cases:
-        case, begin = CASES[name], time.perf_counter()
+        case = CASES[name]
         try:
             explained = onnxplain.rewrite(model, **case.arguments)
         except onnxplain.OnnxplainError:  # no ReLU to differentiate otherwise
             continue
-        seconds = time.perf_counter() - begin
         path = folder / f"{name}.onnx"
         onnx.save(explained, path)
         targets = np.tile(np.arange(case.classes), (batch, 1))
-        found[name] = Built(path, {"image": pixels, "target": targets}, seconds, path.stat().st_size / size - 1)
+        found[name] = Built(path, {"image": pixels, "target": targets}, path.stat().st_size / size - 1)
     return found

@@ -21,7 +21,7 @@ import onnxplain
 import onnxruntime
 
 from .architectures import ARCHITECTURES
-from .cases import PLAIN, built, images
+from .cases import PLAIN, built, images, resting
 from .timing import interleaved
 
 OPTIONS: dict[str, dict[str, int]] = {"occlusion": {}, "score-cam": {}, "rise": {"masks": 512}}
@@ -61,8 +61,7 @@ class Steps:
 
 def explaining(model: onnx.ModelProto, method: str, options: Mapping[str, Any], steps: Steps) -> onnxplain.Explainer:
     """An explainer whose threads rest between runs, as those of what it is compared with."""
-    settings = onnxruntime.SessionOptions()
-    settings.add_session_config_entry("session.force_spinning_stop", "1")
+    settings = resting(onnxruntime.SessionOptions())
     return onnxplain.Explainer(model, method=method, options=options, session_options=settings, progress=steps)
 
 

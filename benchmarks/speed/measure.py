@@ -1,7 +1,6 @@
 """What one model costs to explain, measured in a process of its own; prints JSON.
 
-python -m benchmarks.speed.measure times MODEL BATCH SECONDS
-python -m benchmarks.speed.measure costs MODEL BATCH
+`python -m benchmarks.speed.measure times MODEL BATCH SECONDS`, or `costs MODEL BATCH`.
 """
 
 from __future__ import annotations
@@ -45,13 +44,12 @@ def times(model: Model, batch: Batch, seconds: Annotated[float, typer.Argument()
 
 @app.command()
 def costs(model: Model, batch: Batch) -> None:
-    """Prints bytes, seconds to load, seconds to rewrite and growth of the file, each by case."""
+    """Prints bytes, seconds to load and growth of the file, each by case."""
     with tempfile.TemporaryDirectory() as folder:
         files = built(ARCHITECTURES[model](), Path(folder), batch, [case for case in CASES if case in WEIGHED])
         found: dict[str, Values] = {
             "memory": {case: min(peak(one) for _ in range(PEAKS)) for case, one in files.items()},
             "loading": interleaved({case: one.session for case, one in files.items()}, 0, LOADS),
-            "rewriting": {case: one.rewriting for case, one in files.items() if case != PLAIN},
             "growth": {case: one.growth for case, one in files.items() if case != PLAIN},
         }
         print(json.dumps(found))

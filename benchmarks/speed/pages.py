@@ -63,7 +63,7 @@ after another. **Bold** misses the goal.
 
 Ratios to the plain model; of {CLASSES} classes to one, and of all layers to the gradient at the input.
 
-{table(_heads(METHODS, "5 classes to one", "all layers to gradient"), _rows(results.times, _time_cells))}
+{table(_heads(METHODS, f"{CLASSES} classes to one", "all layers to gradient"), _rows(results.times, _time_cells))}
 
 ## Memory, loading, files
 
@@ -86,8 +86,8 @@ gradient at the input (goal for torch.autograd: {LEAST_GRADIENT}).
 
 How far their results are from ours at most, over our largest value. A gradient jumps where the value before a ReLU is
 nearly 0 and rounding gives it another sign: that is what PyTorch's gradients of networks with ReLU differ by, while
-onnx-ad, which runs the same forward pass as ours, gives the same. DenseNet-121's map of the
-explained class is zero everywhere, here and there.
+onnx-ad, which runs the same forward pass as ours, gives the same. DenseNet-121's map of
+the explained class is zero everywhere, here and there.
 
 {table(_heads(PEERS), _rows(results.peers, _apart_cells))}
 """)

@@ -38,7 +38,7 @@ ONNX_AD_BATCH = 1  # the only batch that onnx-ad is timed with: it takes too lon
 def main(name: str, batch: int, seconds: float) -> None:
     """Measures and prints the seconds of each, and how far their results are from ours, over our largest value."""
     model = ARCHITECTURES[name]()
-    layer = next(one.name for one in onnxplain.layers(model) if one.is_default)
+    layer = next(one for one in onnxplain.layers(model) if one.is_default)
     with tempfile.TemporaryDirectory() as folder:
         files = built(model, Path(folder), batch, OURS)
         plain = files[PLAIN].session()
@@ -61,12 +61,14 @@ def ours(built: Built, output: str) -> Callable[[], np.ndarray]:
     return lambda: session.run(None, built.feeds)[index][:, 0]
 
 
-def torch_runs(model: onnx.ModelProto, layer: str, pixels: np.ndarray) -> dict[str, Callable[[], np.ndarray]]:
+def torch_runs(
+    model: onnx.ModelProto, layer: onnxplain.Layer, pixels: np.ndarray
+) -> dict[str, Callable[[], np.ndarray]]:
     """PyTorch itself, and the packages that work on it."""
     network = onnx2torch.convert(model).eval()
     images = torch.from_numpy(pixels)
-    explained = network.get_submodule(next(node.name for node in model.graph.node if layer in node.output))
-    tokens = "Gather" in {node.op_type for node in model.graph.node}
+    explained = network.get_submodule(next(node.name for node in model.graph.node if layer.name in node.output))
+    tokens = len(layer.shape) == 3
     targets = [ClassifierOutputTarget(0)] * len(images)
     grad_cam = GradCAM(network, [explained], reshape_transform=patch_maps if tokens else None)
     saliency, layer_grad_cam = Saliency(network), LayerGradCam(network, explained)

@@ -17,13 +17,13 @@ class Pace:
 
     Args:
         most: how many the memory allows.
-        fixed: whether the model takes just so many.
+        first: how many to begin with.
     """
 
-    def __init__(self, most: int, *, fixed: bool = False) -> None:
+    def __init__(self, most: int, first: int = FIRST) -> None:
         self.most = most
-        self.rows = most if fixed else min(FIRST, most)
-        self._settled = fixed
+        self.rows = min(first, most)
+        self._settled = False
         self._runs = 0  # of the present number of rows; the first allocates, and does not count
         self._before = float("inf")  # seconds per row with half the rows
 

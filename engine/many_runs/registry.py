@@ -80,7 +80,8 @@ class Sample:
 
     def run(self, paint: Paint, count: int) -> Iterator[Arrays]:
         """The results on `count` changed images, a batch at a time; `paint` is asked for them in order."""
-        pace = Pace(self.rows(count)) if self.runner.fixed_batch is None else Pace(self.runner.fixed_batch, fixed=True)
+        fixed = self.runner.fixed_batch
+        pace = Pace(self.rows(count)) if fixed is None else Pace(fixed, fixed)
         batch = np.empty((min(pace.most, count), *self.image.shape), self.image.dtype)
         whole = self.image.dtype.kind in "iu"
         canvas, filled = np.empty(self.image.shape), 0

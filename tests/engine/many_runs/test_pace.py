@@ -38,7 +38,7 @@ def test_memory_sets_the_limit(most: int, expected: list[int]) -> None:
 
 
 def test_a_fixed_batch_stays() -> None:
-    pace = Pace(3, fixed=True)
+    pace = Pace(3, 3)
     with pace.timed(3):
         pass
     assert pace.rows == 3
