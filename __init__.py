@@ -13,16 +13,16 @@ operators, which plain ONNX Runtime runs.
 
 from .engine.explainer import Explainer
 from .engine.explanation import Explanation
+from .engine.images.preprocess import Preprocess
 from .engine.language.captions import Caption, Captioner
 from .engine.language.questions import Answerer, Answers
-from .engine.preprocess import Preprocess
-from .graph_rewrites.backward import GRADIENTS, gradient_of
-from .graph_rewrites.backward_rules import RULES, backward_rule
+from .graph_rewrites.autodiff.reverse import GRADIENTS, gradient_of
+from .graph_rewrites.backward_rules.registry import RULES, backward_rule
 from .graph_rewrites.errors import OnnxplainError, UsageError
-from .graph_rewrites.layers import Layer
-from .graph_rewrites.metadata import VERSION, add_metadata
-from .graph_rewrites.methods.registry import METHODS, method
+from .graph_rewrites.maps.registry import METHODS, method
+from .graph_rewrites.model.metadata import VERSION, add_metadata
 from .graph_rewrites.rewrite import layers, rewrite
+from .graph_rewrites.targets.layers import Layer
 from .graph_rewrites.vjp import append_vjp
 
 __version__ = VERSION

@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .cli_audit import audit
-from .cli_evaluate import evaluate
-from .cli_experiments import ablate, sweep
-from .cli_language import caption, vqa
-from .cli_options import (
+from .commands.caption import caption, vqa
+from .commands.experiments.ablate import ablate, sweep
+from .commands.experiments.audit import audit
+from .commands.experiments.evaluate import evaluate
+from .commands.experiments.seeds import seeds
+from .commands.shared.options import (
     Image,
     Images,
     Json,
@@ -38,7 +39,7 @@ from .cli_options import (
     model_and_photos,
     with_options,
 )
-from .cli_output import (
+from .commands.shared.output import (
     make_folder,
     note_assumption,
     notes,
@@ -49,24 +50,23 @@ from .cli_output import (
     show,
     steps,
 )
-from .cli_seeds import seeds
 from .engine import embedded
-from .engine.arguments import pairs
-from .engine.certificate import SIDE, certify
 from .engine.compare import compare as compare_methods
 from .engine.drawing import Drawing, draw_on_ray
 from .engine.experiments.occlusion_sizes import described, occlusion_sizes
 from .engine.explainer import Explainer
+from .engine.gradcheck.certificate import SIDE, certify
+from .engine.images.preprocess import parse_preprocess
 from .engine.labels import read_labels
-from .engine.many_runs.occlusion import PAPER_SIZES
+from .engine.multi_pass.occlusion import PAPER_SIZES
 from .engine.plugins import load_plugin
-from .engine.preprocess import parse_preprocess
-from .engine.report.report import write_report
-from .engine.tables import certificate_report, explanation_table, file_stem, layer_table, row_of
-from .engine.triton import write_triton_model
+from .engine.records.arguments import pairs
+from .engine.records.tables import certificate_report, explanation_table, file_stem, layer_table, row_of
+from .engine.render.report.report import write_report
+from .engine.runtime.triton import write_triton_model
 from .graph_rewrites.errors import OnnxplainError, UsageError
-from .graph_rewrites.metadata import add_metadata, read_metadata
-from .graph_rewrites.model_file import save
+from .graph_rewrites.model.metadata import add_metadata, read_metadata
+from .graph_rewrites.model.model_file import save
 from .graph_rewrites.rewrite import OUTPUTS, layers, rewrite
 
 app = typer.Typer(

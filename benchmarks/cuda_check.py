@@ -23,10 +23,10 @@ import numpy as np
 import onnx
 import onnxplain
 import onnxruntime as ort
-from onnxplain.engine.certificate import random_inputs
 from onnxplain.engine.embedded import MODEL
-from onnxplain.engine.session import CPU, CUDA, cuda_is_usable
-from onnxplain.graph_rewrites.methods.registry import METHODS
+from onnxplain.engine.gradcheck.certificate import random_inputs
+from onnxplain.engine.runtime.session import CPU, CUDA, cuda_is_usable
+from onnxplain.graph_rewrites.maps.registry import METHODS
 from onnxruntime.tools.onnx_model_utils import make_input_shape_fixed
 from rich.console import Console
 from rich.table import Table

@@ -16,8 +16,8 @@ import numpy as np
 import onnx
 import onnxplain
 import onnxruntime as ort
-from onnxplain.engine.certificate import random_inputs
 from onnxplain.engine.embedded import MODEL
+from onnxplain.engine.gradcheck.certificate import random_inputs
 
 ROUNDS, WARM_UP = 200, 20
 

@@ -10,18 +10,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 from onnxplain.engine.compare import compare
-from onnxplain.engine.contact_sheet import contact_sheet
 from onnxplain.engine.embedded import MODEL, PHOTO
 from onnxplain.engine.explainer import Explainer
-from onnxplain.engine.images import write_image
+from onnxplain.engine.images.files import write_image
 from onnxplain.engine.language.comparison import (
     answer_picture,
     answers_by_model,
     caption_picture,
     captions_by_method,
 )
-from onnxplain.engine.many_runs.registry import MANY_RUNS
-from onnxplain.graph_rewrites.methods.registry import METHODS
+from onnxplain.engine.multi_pass.registry import MANY_RUNS
+from onnxplain.engine.render.contact_sheet import contact_sheet
+from onnxplain.graph_rewrites.maps.registry import METHODS
 
 IMAGES = Path(__file__).parent / "images"
 FOLDER = IMAGES / "methods"

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from onnxplain.engine.embedded import MODEL, PHOTO
-from onnxplain.engine.report.report import write_report
+from onnxplain.engine.render.report.report import write_report
 from playwright.sync_api import sync_playwright
 
 METHODS = ("grad-cam", "layer-cam", "c-mwp", "guided-backprop", "guided-grad-cam", "full-grad")

@@ -1,0 +1,1 @@
+"""Runs explained models: images in, explanations out."""

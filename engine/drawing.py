@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from ..graph_rewrites.errors import OnnxplainError
-from ..graph_rewrites.metadata import VERSION
-from .cluster import spread
+from ..graph_rewrites.model.metadata import VERSION
 from .explainer import Explainer
 from .explanation import Explanation
-from .images import atomic_write_bytes
-from .journal import Journal, fingerprint
-from .tables import file_stem, row_of
+from .images.files import atomic_write_bytes
+from .records.journal import Journal, fingerprint
+from .records.tables import file_stem, row_of
+from .runtime.cluster import spread
 from .targets import Target
 
 RESULTS = "explanations.jsonl"

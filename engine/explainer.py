@@ -13,21 +13,20 @@ import numpy.typing as npt
 import onnx
 
 from ..graph_rewrites.errors import OnnxplainError, UsageError
-from ..graph_rewrites.metadata import read_metadata
-from ..graph_rewrites.methods.registry import find_method
-from ..graph_rewrites.model_file import ModelSource, load
-from ..graph_rewrites.options import check_options
+from ..graph_rewrites.maps.options import check_options
+from ..graph_rewrites.maps.registry import find_method
+from ..graph_rewrites.model.metadata import read_metadata
+from ..graph_rewrites.model.model_file import ModelSource, load
 from ..graph_rewrites.rewrite import DEFAULT_OUTPUTS, rewrite
-from ..graph_rewrites.score import ScoreSource
-from . import many_runs as many_runs  # registers the methods
+from ..graph_rewrites.targets.score import ScoreSource
 from .explanation import Explanation
-from .images import PathLike, as_image
-from .many_runs.registry import MANY_RUNS, Progress, silent
-from .many_runs.run import explain_samples
-from .model_input import fit_to_input, wanted_preprocess
-from .preprocess import Preprocess
+from .images.files import PathLike, as_image
+from .images.model_input import fit_to_input, wanted_preprocess
+from .images.preprocess import Preprocess
+from .multi_pass.registry import MANY_RUNS, Progress, silent
+from .multi_pass.run import explain_samples
 from .results import Results
-from .runner import Arrays, Runner
+from .runtime.runner import Arrays, Runner
 from .targets import Target, resolve_targets
 
 BATCH = 8  # images run together where the model's batch size is open

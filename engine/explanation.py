@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .images import PathLike, atomic_write_bytes, encode_image
-from .render import overlay, relief, saliency
+from .images.files import PathLike, atomic_write_bytes, encode_image
+from .render.overlays import overlay, relief, saliency
 
 
 @dataclass(frozen=True)

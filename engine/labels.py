@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from ..graph_rewrites.errors import OnnxplainError
-from .images import PathLike
+from .images.files import PathLike
 
 
 def read_labels(path: PathLike) -> list[str]:

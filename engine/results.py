@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph_rewrites.errors import OnnxplainError
-from ..graph_rewrites.methods.registry import METHODS
+from ..graph_rewrites.maps.registry import METHODS
 from .explanation import Explanation
-from .preprocess import Preprocess
-from .resample import enlarged, normalised
-from .runner import Arrays
+from .images.preprocess import Preprocess
+from .images.resample import enlarged, normalised
+from .runtime.runner import Arrays
 
 # Shown as the papers show them, in the colours of the input.
 IN_COLOUR = {"guided-backprop", "deconvnet", "guided-grad-cam"}

@@ -1,0 +1,1 @@
+"""Rewrites ONNX graphs: a model in, a model out. Nothing here runs one."""

@@ -8,24 +8,23 @@ from typing import Any
 import numpy as np
 import onnx
 
-from . import excitation_rules as excitation_rules  # registers the rule sets "mwp" and "mwp-dual"
-from . import methods as methods  # registers the methods
-from .axes import channel_axis, layout, spatial_axes
-from .backward_rules import require_applied, rule_set
-from .emit import Emitter
+from .backward_rules.registry import require_applied, rule_set
+from .build.builder import Emitter
+from .build.graph_io import Publisher, prune
 from .errors import UsageError, closest
-from .grid import Grid, as_floats, first_image, grid_of, image_input
-from .layers import Layer, candidate_layers, choose_layers
-from .metadata import VERSION, add_metadata, read_metadata
-from .methods.registry import Method, find_method
-from .model_file import ModelSource, read, write
-from .options import check_options
-from .publish import Publisher, prune
-from .quantised import real_layer
-from .repeat import Rows
-from .score import ScoreSource, as_matrix, class_score, find_logits
-from .tensors import Tensor
-from .trace import FLOAT32, Maps, Place, Trace, heatmaps_of
+from .graph.quantisation import real_layer
+from .graph.tensors import Tensor
+from .maps import methods as methods  # registers the methods
+from .maps.backward_pass import FLOAT32, Maps, Place, Trace, heatmaps_of
+from .maps.class_batch import Rows
+from .maps.options import check_options
+from .maps.registry import Method, find_method
+from .model.metadata import VERSION, add_metadata, read_metadata
+from .model.model_file import ModelSource, read, write
+from .targets.axes import channel_axis, layout, spatial_axes
+from .targets.grid import Grid, as_floats, first_image, grid_of, image_input
+from .targets.layers import Layer, candidate_layers, choose_layers
+from .targets.score import ScoreSource, as_matrix, class_score, find_logits
 
 OUTPUTS = ("score", "cam", "heatmap", "activation", "gradient", "input_gradient", "logits")
 DEFAULT_OUTPUTS = {

@@ -8,17 +8,17 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from .backward import GRADIENTS, sweep, tensors_between
-from .backward_rules import rule_set
-from .emit import Emitter
-from .expand import can_expand
-from .model_file import Model, ModelSource, read, write
-from .node import key_of, replace_input, used_tensors
-from .publish import Publisher, prune
-from .quantised import real_layer
-from .score import ScoreSource, find_logits
-from .tensors import Tensor, schema
-from .unfuse import unfuse
+from .autodiff.decompose import can_expand
+from .autodiff.lower import unfuse
+from .autodiff.reverse import GRADIENTS, sweep, tensors_between
+from .backward_rules.registry import rule_set
+from .build.builder import Emitter
+from .build.graph_io import Publisher, prune
+from .graph.node import key_of, replace_input, used_tensors
+from .graph.quantisation import real_layer
+from .graph.tensors import Tensor, schema
+from .model.model_file import Model, ModelSource, read, write
+from .targets.score import ScoreSource, find_logits
 
 NARROW = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 # Attributes that name an element type: Cast, EyeLike, RandomNormal, Multinomial ...

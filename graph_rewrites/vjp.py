@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import onnx
 
-from .backward import sweep, tensors_between
-from .backward_rules import require_applied, rule_set
-from .emit import Emitter
+from .autodiff.reverse import sweep, tensors_between
+from .backward_rules.registry import require_applied, rule_set
+from .build.builder import Emitter
+from .build.graph_io import Publisher, prune
 from .errors import OnnxplainError, UsageError, closest
-from .model_file import ModelSource, read, write
-from .publish import Publisher, prune
-from .tensors import is_float
+from .graph.tensors import is_float
+from .model.model_file import ModelSource, read, write
 
 
 def append_vjp(model: ModelSource, output: str, wrt: str | Sequence[str], rules: str = "standard") -> onnx.ModelProto:

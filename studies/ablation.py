@@ -21,8 +21,8 @@ from onnxplain.engine.experiments.ablation import (
     hit,
     localisation_error,
 )
-from onnxplain.engine.images import write_image
-from onnxplain.graph_rewrites.blocks import residual_blocks
+from onnxplain.engine.images.files import write_image
+from onnxplain.graph_rewrites.targets.blocks import residual_blocks
 from rich.progress import track
 
 from .page import PAGE, table, write_section

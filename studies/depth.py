@@ -20,15 +20,15 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 from onnxplain.engine.compare import Comparison, name_of
-from onnxplain.engine.contact_sheet import contact_sheet
 from onnxplain.engine.embedded import PHOTO
-from onnxplain.engine.evaluation.pointing import Map, Mask, centre_map, energy_inside, pointing
+from onnxplain.engine.evaluation.metrics.pointing import Map, Mask, centre_map, energy_inside, pointing
 from onnxplain.engine.experiments.depth import map_size
 from onnxplain.engine.explainer import Explainer
-from onnxplain.engine.images import write_image
-from onnxplain.engine.line_plot import line_plot
-from onnxplain.engine.session import Session
-from onnxplain.graph_rewrites.blocks import residual_blocks
+from onnxplain.engine.images.files import write_image
+from onnxplain.engine.render.contact_sheet import contact_sheet
+from onnxplain.engine.render.line_plot import line_plot
+from onnxplain.engine.runtime.session import Session
+from onnxplain.graph_rewrites.targets.blocks import residual_blocks
 from rich.progress import track
 
 from .page import PAGE, table, write_section

@@ -11,13 +11,13 @@ import sys
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from onnxplain.engine.contact_sheet import contact_sheet
 from onnxplain.engine.embedded import MODEL, PHOTO
-from onnxplain.engine.evaluation.rank_correlation import rank_correlation
+from onnxplain.engine.evaluation.metrics.rank_correlation import rank_correlation
 from onnxplain.engine.experiments.occlusion_sizes import RANK_CORRELATION, described, occlusion_sizes
 from onnxplain.engine.explainer import Explainer
-from onnxplain.engine.images import write_image
-from onnxplain.engine.many_runs.occlusion import PAPER_SIZES
+from onnxplain.engine.images.files import write_image
+from onnxplain.engine.multi_pass.occlusion import PAPER_SIZES
+from onnxplain.engine.render.contact_sheet import contact_sheet
 from rich.progress import track
 
 from .page import PAGE, table, write_section

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from onnxplain.engine.images import atomic_file
+from onnxplain.engine.images.files import atomic_file
 
 PAGE = Path(__file__).parents[1] / "docs" / "studies.md"
 

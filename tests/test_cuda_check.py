@@ -11,10 +11,10 @@ from types import ModuleType
 import numpy as np
 import onnx
 import pytest
-from onnxplain.engine.certificate import random_inputs
 from onnxplain.engine.embedded import MODEL
-from onnxplain.engine.session import CPU, cuda_is_usable
-from onnxplain.graph_rewrites.methods.registry import METHODS
+from onnxplain.engine.gradcheck.certificate import random_inputs
+from onnxplain.engine.runtime.session import CPU, cuda_is_usable
+from onnxplain.graph_rewrites.maps.registry import METHODS
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from .graph_rewrites.networks import small_cnn

@@ -11,9 +11,9 @@ from pathlib import Path
 import cv2
 import onnx
 import pytest
-from onnxplain.engine.many_runs.registry import MANY_RUNS
-from onnxplain.graph_rewrites.methods.registry import METHODS
-from onnxplain.graph_rewrites.options import options_of
+from onnxplain.engine.multi_pass.registry import MANY_RUNS
+from onnxplain.graph_rewrites.maps.options import options_of
+from onnxplain.graph_rewrites.maps.registry import METHODS
 
 from .graph_rewrites.networks import small_cnn
 

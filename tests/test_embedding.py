@@ -16,11 +16,11 @@ import onnxruntime as ort
 import pytest
 from onnxplain import Explainer, rewrite
 from onnxplain.engine import embedded
-from onnxplain.engine.images import read_image, write_image
-from onnxplain.engine.triton import write_triton_model
-from onnxplain.graph_rewrites.metadata import read_metadata
+from onnxplain.engine.images.files import read_image, write_image
+from onnxplain.engine.runtime.triton import write_triton_model
+from onnxplain.graph_rewrites.model.metadata import read_metadata
 
-from .engine.triton_schema import parse
+from .engine.runtime.triton_schema import parse
 
 PAGE = Path(__file__).parents[1] / "docs" / "embedding.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ import onnx
 import pytest
 from onnxplain.cli import main
 from onnxplain.engine.language.vocabulary import Vocabulary
-from onnxplain.graph_rewrites.metadata import read_metadata
+from onnxplain.graph_rewrites.model.metadata import read_metadata
 
 from .engine.language.networks import ANSWERS, CAPTIONS, PHOTO, PREPROCESS, WORDS, answerer, captioner, greedy_decoder
 

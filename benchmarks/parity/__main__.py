@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from onnxplain import METHODS
-from onnxplain.graph_rewrites.methods.registry import NEED_MANY_RUNS
+from onnxplain.graph_rewrites.maps.registry import NEED_MANY_RUNS
 
 from . import captum_peer as captum_peer
 from . import grad_cam_peer as grad_cam_peer

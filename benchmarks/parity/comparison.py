@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import onnx
 from onnxplain import Explainer
-from onnxplain.engine.float64 import Float64Session
+from onnxplain.engine.gradcheck.float64.session import Float64Session
 from onnxplain.graph_rewrites.verification import as_float64
 
 from .models import Subject

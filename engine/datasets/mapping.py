@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError, closest
-from ..images import PathLike
+from ..images.files import PathLike
 from .dataset import read_text
 
 Given = Mapping[str, Sequence[str | int]]

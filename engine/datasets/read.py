@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
-from ..images import PathLike
+from ..images.files import PathLike
 from .coco import read_coco
 from .dataset import Dataset, read_text
 from .imagenet import COLUMNS, read_imagenet_csv, read_imagenet_xml

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
-from ..images import IMAGE_SUFFIXES
+from ..images.files import IMAGE_SUFFIXES
 from .annotation import AnnotatedImage, AnnotatedObject, Mask, Shape
 from .dataset import Dataset, image_folder, read_text, require_images
 from .xml_objects import read_objects

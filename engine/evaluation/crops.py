@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...graph_rewrites.errors import UsageError
-from ..images import Image
-from ..preprocess import Preprocess
+from ..images.files import Image
+from ..images.preprocess import Preprocess
 
 
 class TenCrops:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..cluster import spread
 from ..datasets.dataset import Entry
+from ..runtime.cluster import spread
 from .evaluator import Evaluator, Plan
 from .run import Records
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
-from ...graph_rewrites.metadata import VERSION
+from ...graph_rewrites.model.metadata import VERSION
 from ..datasets.annotation import AnnotatedImage
 from ..datasets.dataset import Dataset, Entry
 from ..datasets.mapping import ClassMapping, Given
-from ..images import Image, read_image
-from ..journal import fingerprint
+from ..images.files import Image, read_image
+from ..records.journal import fingerprint
 from .maps import MethodMaps
 from .metrics import find_metrics
 from .subject import CENTRE, Laboratory, Settings, Subject

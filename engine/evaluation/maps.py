@@ -14,20 +14,20 @@ import numpy.typing as npt
 import onnx
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
-from ...graph_rewrites.merge import merge
-from ...graph_rewrites.model_file import ModelSource
-from ...graph_rewrites.score import ScoreSource
+from ...graph_rewrites.model.merge import merge
+from ...graph_rewrites.model.model_file import ModelSource
+from ...graph_rewrites.targets.score import ScoreSource
 from ..compare import by_method
 from ..explainer import BATCH, Explainer, explained_model
 from ..explanation import Explanation
-from ..images import Image
-from ..many_runs.models import scores_alone
-from ..many_runs.registry import MANY_RUNS
-from ..model_input import fit_to_input, wanted_preprocess
-from ..preprocess import Preprocess
-from ..resample import enlarged, normalised
+from ..images.files import Image
+from ..images.model_input import fit_to_input, wanted_preprocess
+from ..images.preprocess import Preprocess
+from ..images.resample import enlarged, normalised
+from ..multi_pass.models import scores_alone
+from ..multi_pass.registry import MANY_RUNS
 from ..results import Results, probabilities
-from ..runner import Arrays, Runner
+from ..runtime.runner import Arrays, Runner
 from .crops import TenCrops
 
 PREDICTION = "prediction"  # in the place of a method, where none of them is in the graph

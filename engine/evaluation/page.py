@@ -11,11 +11,11 @@ import jinja2
 import numpy as np
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
-from ...graph_rewrites.metadata import VERSION
+from ...graph_rewrites.model.metadata import VERSION
 from ..datasets.dataset import Dataset
 from ..explanation import Explanation
-from ..images import Image, atomic_write_bytes
-from ..report.encode import photo, picture_url
+from ..images.files import Image, atomic_write_bytes
+from ..render.report.encode import photo, picture_url
 from .evaluator import Evaluator, decode
 from .metrics import Metric, find_metrics
 from .run import Evaluation
@@ -24,7 +24,7 @@ from .summary import Case
 from .tables import ARROWS, best_of, columns_of, figure_text
 
 FOLDER = Path(__file__).parent
-REPORT_STYLE = FOLDER.parent / "report" / "report.css"
+REPORT_STYLE = FOLDER.parent / "render" / "report" / "report.css"
 SHOWN = 4  # best and worst cases of each method
 PAGE = "index.html"
 BOX = (255, 255, 255)

@@ -11,8 +11,8 @@ from typing import Any
 
 from ...graph_rewrites.errors import OnnxplainError
 from ..datasets.dataset import Dataset, Entry
-from ..images import atomic_write_bytes
-from ..journal import Journal
+from ..images.files import atomic_write_bytes
+from ..records.journal import Journal
 from .evaluator import Decoded, Evaluator, decode, failed
 from .summary import Case, cases, cases_csv, summary, summary_csv
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...graph_rewrites.randomise import randomised
+from ...graph_rewrites.model.weight_randomisation import randomised
 from ..datasets.annotation import AnnotatedImage, Box, Mask
 from ..explanation import Explanation
-from ..images import Image
+from ..images.files import Image
 from .maps import Explained, MethodMaps
-from .perturbation import STEPS, Predict
-from .pointing import centre_map
+from .metrics.perturbation import STEPS, Predict
+from .metrics.pointing import centre_map
 
 CENTRE = "centre"  # the baseline that knows nothing of the image, in the place of a method
 TOLERANCE = 15.0  # pixels of the source image (Zhang et al. 2016)

@@ -12,18 +12,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
-from ...graph_rewrites.model_file import ModelSource
+from ...graph_rewrites.model.model_file import ModelSource
 from ..compare import Comparison, name_of
-from ..contact_sheet import contact_sheet
 from ..datasets.annotation import AnnotatedObject
 from ..datasets.dataset import Dataset
 from ..datasets.mapping import ClassMapping
-from ..evaluation.boxes import SEGMENT_THRESHOLD, localises
-from ..evaluation.pointing import Map, Mask, energy_inside, pointing
+from ..evaluation.metrics.boxes import SEGMENT_THRESHOLD, localises
+from ..evaluation.metrics.pointing import Map, Mask, energy_inside, pointing
 from ..explainer import Explainer, Source
 from ..explanation import Explanation
-from ..images import Image
-from ..tables import file_stem
+from ..images.files import Image
+from ..records.tables import file_stem
+from ..render.contact_sheet import contact_sheet
 from ..targets import Target
 
 Measure = Callable[[Map, Sequence[AnnotatedObject]], float]

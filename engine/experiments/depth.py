@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from ...graph_rewrites.blocks import residual_blocks
 from ...graph_rewrites.errors import UsageError
-from ...graph_rewrites.methods.registry import find_method
-from ...graph_rewrites.model_file import ModelSource
-from ...graph_rewrites.score import ScoreSource
+from ...graph_rewrites.maps.registry import find_method
+from ...graph_rewrites.model.model_file import ModelSource
+from ...graph_rewrites.targets.blocks import residual_blocks
+from ...graph_rewrites.targets.score import ScoreSource
 from ..compare import Comparison, name_of
-from ..contact_sheet import contact_sheet
-from ..evaluation.rank_correlation import rank_correlation
+from ..evaluation.metrics.rank_correlation import rank_correlation
 from ..explainer import Explainer, Source, explained_model
 from ..explanation import Explanation
-from ..images import Image
-from ..line_plot import line_plot
+from ..images.files import Image
+from ..render.contact_sheet import contact_sheet
+from ..render.line_plot import line_plot
 from ..targets import Target
 
 BLOCKS = "blocks"

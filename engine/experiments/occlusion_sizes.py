@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...graph_rewrites.model_file import ModelSource
+from ...graph_rewrites.model.model_file import ModelSource
 from ..compare import Comparison, compare, name_of
-from ..evaluation.rank_correlation import rank_correlation
+from ..evaluation.metrics.rank_correlation import rank_correlation
 from ..explainer import Source
 from ..explanation import Explanation
-from ..many_runs.occlusion import PAPER_SIZES
+from ..multi_pass.occlusion import PAPER_SIZES
 
 RANK_CORRELATION = "rank_correlation"
 

@@ -18,8 +18,8 @@ from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ..datasets.dataset import Dataset, Entry
 from ..datasets.voc import CLASSES, VOID, encode_indices
 from ..evaluation.evaluator import decode, failed
-from ..images import atomic_file, atomic_write_bytes
-from ..journal import Journal
+from ..images.files import atomic_file, atomic_write_bytes
+from ..records.journal import Journal
 from .seeds import UNLABELLED, Class, Seeder, Seeds
 
 RESULTS, VALUES = "seeds.jsonl", "classes.csv"

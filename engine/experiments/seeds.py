@@ -19,9 +19,9 @@ from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ..datasets.annotation import AnnotatedImage
 from ..datasets.mapping import ClassMapping
 from ..evaluation.maps import MethodMaps
-from ..evaluation.pointing import Map, Mask
+from ..evaluation.metrics.pointing import Map, Mask
 from ..explanation import Explanation
-from ..images import Image
+from ..images.files import Image
 
 Cells = npt.NDArray[np.int64]
 Class = int | str  # an index of the model, or a class of the data set

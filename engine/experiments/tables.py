@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..compare import name_of
 from ..datasets.voc import VOID
-from ..tables import row_of
+from ..records.tables import row_of
 from .ablation import Ablated
 from .depth import Sweep
 from .seed_files import Written

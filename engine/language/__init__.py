@@ -1,0 +1,1 @@
+"""Models that speak: captions of images, and answers to questions on them."""

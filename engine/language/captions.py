@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-from ...graph_rewrites.model_file import ModelSource
+from ...graph_rewrites.model.model_file import ModelSource
 from ..explainer import Explainer, Source
 from ..explanation import Explanation
-from ..preprocess import Preprocess
+from ..images.preprocess import Preprocess
 from .decoding import GreedyDecoder
 from .text_model import CaptionerModel
 

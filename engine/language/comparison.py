@@ -8,10 +8,10 @@ from typing import Any
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ..compare import Comparison, by_method
-from ..contact_sheet import contact_sheet
 from ..explanation import Explanation
-from ..images import Image, read_image
-from ..preprocess import Preprocess
+from ..images.files import Image, read_image
+from ..images.preprocess import Preprocess
+from ..render.contact_sheet import contact_sheet
 from .captions import Caption, Captioner
 from .decoding import GreedyDecoder
 from .questions import Answerer, Answers

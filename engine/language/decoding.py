@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
-from ...graph_rewrites.metadata import read_metadata
-from ...graph_rewrites.model_file import ModelSource, load
+from ...graph_rewrites.model.metadata import read_metadata
+from ...graph_rewrites.model.model_file import ModelSource, load
 from ..explainer import Source
-from ..images import as_image
-from ..model_input import fit_to_input, wanted_preprocess
-from ..preprocess import Preprocess
-from ..runner import Runner
-from ..session import Session
+from ..images.files import as_image
+from ..images.model_input import fit_to_input, wanted_preprocess
+from ..images.preprocess import Preprocess
+from ..runtime.runner import Runner
+from ..runtime.session import Session
 from .record import INTEGERS, fed_inputs, name_of, recorded_vocabulary
 from .text_model import CaptionerModel
 from .vocabulary import Vocabulary

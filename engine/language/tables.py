@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from ..tables import row_of
+from ..records.tables import row_of
 from .captions import Caption
 from .questions import Answers
 

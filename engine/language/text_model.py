@@ -9,12 +9,12 @@ import numpy as np
 import onnx
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
-from ...graph_rewrites.metadata import read_metadata
-from ...graph_rewrites.model_file import ModelSource, load
+from ...graph_rewrites.graph.tensors import FLOAT_TYPES
+from ...graph_rewrites.model.metadata import read_metadata
+from ...graph_rewrites.model.model_file import ModelSource, load
 from ...graph_rewrites.rewrite import rewrite
-from ...graph_rewrites.tensors import FLOAT_TYPES
-from ..preprocess import Preprocess
-from ..runner import Arrays
+from ..images.preprocess import Preprocess
+from ..runtime.runner import Arrays
 from .record import fed_inputs, name_of, rank_of, recorded_vocabulary
 from .vocabulary import HELP
 

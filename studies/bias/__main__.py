@@ -12,15 +12,15 @@ import tempfile
 from pathlib import Path
 
 from onnxplain import Explainer
+from onnxplain.engine.audit.findings import Audit
+from onnxplain.engine.audit.picture import picture
+from onnxplain.engine.audit.run import Subject, audit_images
+from onnxplain.engine.audit.summary import chosen, heat, mistakes, right
+from onnxplain.engine.audit.verdict import against, verdict
 from onnxplain.engine.datasets.groups import read_groups
 from onnxplain.engine.datasets.mapping import ClassMapping
 from onnxplain.engine.datasets.read import read_dataset
-from onnxplain.engine.experiments.audit.findings import Audit
-from onnxplain.engine.experiments.audit.picture import picture
-from onnxplain.engine.experiments.audit.run import Subject, audit_images
-from onnxplain.engine.experiments.audit.summary import chosen, heat, mistakes, right
-from onnxplain.engine.experiments.audit.verdict import against, verdict
-from onnxplain.engine.images import write_image
+from onnxplain.engine.images.files import write_image
 from rich.progress import track
 
 from ..page import PAGE, table, write_section

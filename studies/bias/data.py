@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from onnxplain.engine.images import write_image
+from onnxplain.engine.images.files import write_image
 
 from ..scenes import COLOURS, SIZES, Image, Mask, SceneObject, render
 

@@ -17,8 +17,8 @@ import onnx_graphsurgeon as gs
 import onnxruntime
 import torch
 from onnx import compose, numpy_helper
-from onnxplain.engine.preprocess import Preprocess
-from onnxplain.graph_rewrites.metadata import add_metadata
+from onnxplain.engine.images.preprocess import Preprocess
+from onnxplain.graph_rewrites.model.metadata import add_metadata
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 

@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 import torch
 from onnxplain import add_metadata
-from onnxplain.engine.preprocess import parse_preprocess
+from onnxplain.engine.images.preprocess import parse_preprocess
 from torch import nn
 
 from ..scenes import layout, render

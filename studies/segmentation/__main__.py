@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from onnxplain.engine.images import write_image
+from onnxplain.engine.images.files import write_image
 
 from ..page import PAGE, table, write_section
 from .data import CLASSIFIER, MODELS, VARIANTS, Labels, Scenes, iou, scenes, seeds

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-from onnxplain.engine.contact_sheet import BACKGROUND, FONT, INK, LINE, MARGIN, SCALE
-from onnxplain.engine.images import Image
-from onnxplain.engine.line_plot import COLOURS
+from onnxplain.engine.images.files import Image
+from onnxplain.engine.render.contact_sheet import BACKGROUND, FONT, INK, LINE, MARGIN, SCALE
+from onnxplain.engine.render.line_plot import COLOURS
 
 from .data import CLASSES, Labels
 

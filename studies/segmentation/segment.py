@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnxplain.engine.resample import enlarged
-from onnxplain.engine.session import Session
+from onnxplain.engine.images.resample import enlarged
+from onnxplain.engine.runtime.session import Session
 
 from .crf import mean_field
 from .data import SIDE, Array, Labels, Scenes

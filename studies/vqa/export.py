@@ -14,9 +14,9 @@ import onnx
 import onnx_graphsurgeon as gs
 import onnxruntime
 import torch
+from onnxplain.engine.images.preprocess import Preprocess
 from onnxplain.engine.language.vocabulary import Vocabulary
-from onnxplain.engine.preprocess import Preprocess
-from onnxplain.graph_rewrites.metadata import add_metadata
+from onnxplain.graph_rewrites.model.metadata import add_metadata
 
 from .network import Answerer
 

@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
-from onnxplain.engine.evaluation.pointing import centre_map, energy_inside, pointing
+from onnxplain.engine.evaluation.metrics.pointing import centre_map, energy_inside, pointing
+from onnxplain.engine.images.preprocess import Preprocess
 from onnxplain.engine.language.questions import Answerer
 from onnxplain.engine.language.vocabulary import Vocabulary
-from onnxplain.engine.preprocess import Preprocess
-from onnxplain.engine.session import Session
-from onnxplain.graph_rewrites.metadata import read_metadata
+from onnxplain.engine.runtime.session import Session
+from onnxplain.graph_rewrites.model.metadata import read_metadata
 
 from ..page import table, write_section
 from ..questions import Question

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import onnx
-from onnxplain.graph_rewrites.tensors import schema
+from onnxplain.graph_rewrites.graph.tensors import schema
 
 OLDEST, NEWEST = 17, onnx.defs.onnx_opset_version()
 

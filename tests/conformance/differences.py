@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnxplain.engine.float64 import Float64Session
+from onnxplain.engine.gradcheck.float64.session import Float64Session
 
 # Times the largest magnitude in the input. The small one is for tensors so large that some element is always near a
 # kink, a tie between neighbours under max pooling.

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
-from onnxplain.graph_rewrites.tensors import FLOAT_TYPES
+from onnxplain.graph_rewrites.graph.tensors import FLOAT_TYPES
 
 
 @dataclass(frozen=True)

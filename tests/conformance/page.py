@@ -10,12 +10,12 @@ from typing import Any
 
 import onnx
 import onnxruntime as ort
-from onnxplain.graph_rewrites.backward import GRADIENTS
-from onnxplain.graph_rewrites.expand import EXPANSIONS
+from onnxplain.graph_rewrites.autodiff.decompose import EXPANSIONS
+from onnxplain.graph_rewrites.autodiff.reverse import GRADIENTS
 from onnxplain.graph_rewrites.vjp import append_vjp
 
-from ..graph_rewrites.contrib.test_contrib import CASES as CONTRIB_CASES
-from ..graph_rewrites.gradients.test_gradients import CASES
+from ..graph_rewrites.autodiff.decompositions.test_decompositions import CASES as CONTRIB_CASES
+from ..graph_rewrites.autodiff.gradients.test_gradients import CASES
 from .cuda import coverage as cuda_coverage
 from .refused import REFUSED
 from .runner import runtime_summary, summary, verdicts

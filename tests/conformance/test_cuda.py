@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import version_converter
 from onnxplain.engine.embedded import MODEL
-from onnxplain.graph_rewrites.methods.registry import METHODS
+from onnxplain.graph_rewrites.maps.registry import METHODS
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from ..runtimes.architectures import ARCHITECTURES

@@ -11,11 +11,11 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import TensorProto
-from onnxplain.engine.float64 import Float64Session
+from onnxplain.engine.gradcheck.float64.session import Float64Session
 from onnxplain.graph_rewrites.errors import OnnxplainError
-from onnxplain.graph_rewrites.model_file import read, write
-from onnxplain.graph_rewrites.normalise import MIN_OPSET
-from onnxplain.graph_rewrites.shape_inference import infer_shapes
+from onnxplain.graph_rewrites.inference.shape_inference import infer_shapes
+from onnxplain.graph_rewrites.model.canonicalise import MIN_OPSET
+from onnxplain.graph_rewrites.model.model_file import read, write
 from onnxplain.graph_rewrites.verification import as_float64
 from onnxplain.graph_rewrites.vjp import append_vjp
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from onnxplain import Explainer, OnnxplainError, UsageError
 from onnxplain.engine.compare import Comparison, by_method, compare
-from onnxplain.engine.contact_sheet import LINE, MARGIN, TILE, contact_sheet
-from onnxplain.engine.images import Image
-from onnxplain.engine.render import colourise
+from onnxplain.engine.images.files import Image
+from onnxplain.engine.render.contact_sheet import LINE, MARGIN, TILE, contact_sheet
+from onnxplain.engine.render.overlays import colourise
 
 from ..graph_rewrites.networks import small_cnn
 

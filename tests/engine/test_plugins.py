@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from onnxplain.engine.explainer import Explainer
 from onnxplain.engine.plugins import load_plugin
-from onnxplain.graph_rewrites.backward_rules import RULES
+from onnxplain.graph_rewrites.backward_rules.registry import RULES
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
-from onnxplain.graph_rewrites.methods.registry import METHODS
+from onnxplain.graph_rewrites.maps.registry import METHODS
 
 from ..graph_rewrites.networks import images, small_cnn
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnxplain
 import pytest
 from onnxplain.engine import embedded
-from onnxplain.engine.images import read_image
+from onnxplain.engine.images.files import read_image
 
 from .cpp_program import Program, build, save, write_ppm
 

@@ -15,8 +15,8 @@ import onnx
 import onnxplain
 import pytest
 from onnx import TensorProto
-from onnxplain.engine.preprocess import parse_preprocess
-from onnxplain.graph_rewrites.metadata import add_metadata
+from onnxplain.engine.images.preprocess import parse_preprocess
+from onnxplain.graph_rewrites.model.metadata import add_metadata
 
 from ..graph_rewrites.networks import Net, Shape, small_cnn
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import pytest
 from onnxplain.engine.embedded import MODEL
-from onnxplain.graph_rewrites.metadata import add_metadata, read_metadata
+from onnxplain.graph_rewrites.model.metadata import add_metadata, read_metadata
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnxplain.engine.images import read_image, write_image
+from onnxplain.engine.images.files import read_image, write_image
 
 from .models import EXAMPLES, explained_file
 

@@ -14,7 +14,7 @@ import onnxplain
 import pytest
 from onnx import TensorProto
 from onnxplain import Explainer
-from onnxplain.engine.render import saliency
+from onnxplain.engine.render.overlays import saliency
 
 from ..graph_rewrites.networks import small_cnn
 from .cpp_program import Program, Run, build, cast_cnn, read_ppm, save, small, write_ppm

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 from onnxplain.engine import embedded
-from onnxplain.graph_rewrites.metadata import KEY
+from onnxplain.graph_rewrites.model.metadata import KEY
 
 from ..graph_rewrites.networks import Net, small_cnn
 from .cpp_program import Program, Run, cast_cnn, save, small

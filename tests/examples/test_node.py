@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from onnxplain.engine.embedded import PHOTO
 from onnxplain.engine.explainer import Explainer
-from onnxplain.engine.images import read_image
-from onnxplain.engine.preprocess import PRESETS, Preprocess
-from onnxplain.engine.render import overlay
+from onnxplain.engine.images.files import read_image
+from onnxplain.engine.images.preprocess import PRESETS, Preprocess
+from onnxplain.engine.render.overlays import overlay
 
 from .models import EXAMPLES, EXPLAINED, explained_file, packages_of, write_wrong_files
 

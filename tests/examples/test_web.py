@@ -13,8 +13,8 @@ import pytest
 from onnxplain.engine.embedded import PHOTO
 from onnxplain.engine.explainer import Explainer
 from onnxplain.engine.explanation import Explanation
-from onnxplain.engine.images import read_image
-from onnxplain.engine.render import overlay
+from onnxplain.engine.images.files import read_image
+from onnxplain.engine.render.overlays import overlay
 
 from .models import EXPLAINED, explained_file, packages_of, write_wrong_files
 from .page import Page, build, served

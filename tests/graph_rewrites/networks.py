@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
-from onnxplain.graph_rewrites.metadata import read_metadata
+from onnxplain.graph_rewrites.model.metadata import read_metadata
 
 Array = np.ndarray
 Shape = Sequence[int | str | None]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import onnx
 from onnxplain.engine import embedded
-from onnxplain.engine.images import read_image
-from onnxplain.engine.preprocess import Preprocess
+from onnxplain.engine.images.files import read_image
+from onnxplain.engine.images.preprocess import Preprocess
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,

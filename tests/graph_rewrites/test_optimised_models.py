@@ -9,7 +9,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from onnxplain.engine import embedded
-from onnxplain.engine.certificate import certify
+from onnxplain.engine.gradcheck.certificate import certify
 from onnxplain.graph_rewrites.rewrite import layers, rewrite
 
 from .networks import Net, explain, images, residual_cnn, small_cnn

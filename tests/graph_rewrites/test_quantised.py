@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 import pytest
 from onnxplain.engine import embedded
-from onnxplain.engine.certificate import certify
-from onnxplain.graph_rewrites.model_file import read
+from onnxplain.engine.gradcheck.certificate import certify
+from onnxplain.graph_rewrites.model.model_file import read
 from onnxplain.graph_rewrites.rewrite import layers, rewrite
-from onnxplain.graph_rewrites.score import find_logits
+from onnxplain.graph_rewrites.targets.score import find_logits
 
 from .networks import Array, Net, explain, f32, images, residual_cnn, run, small_cnn
 from .quantised_models import FORMS, embedded_views, quantised

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 from onnxplain.graph_rewrites.errors import UsageError
-from onnxplain.graph_rewrites.metadata import read_metadata
+from onnxplain.graph_rewrites.model.metadata import read_metadata
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from .networks import ALL, Array, Net, described, explain, f32, images, names_of, run, small_cnn

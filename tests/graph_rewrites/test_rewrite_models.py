@@ -10,9 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
-from onnxplain.graph_rewrites.layers import Layer
-from onnxplain.graph_rewrites.metadata import read_metadata
+from onnxplain.graph_rewrites.model.metadata import read_metadata
 from onnxplain.graph_rewrites.rewrite import layers, rewrite
+from onnxplain.graph_rewrites.targets.layers import Layer
 
 from .networks import ALL, Array, Net, described, explain, images, small_cnn
 

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
-from onnxplain.graph_rewrites.backward import GRADIENTS
+from onnxplain.graph_rewrites.autodiff.reverse import GRADIENTS
 from onnxplain.graph_rewrites.verification import as_float64, coverage, verification_model
 
 from .networks import Array, Net, f32, images, run, small_cnn

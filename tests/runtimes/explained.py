@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import onnx
-from onnxplain.graph_rewrites.methods.registry import METHODS
+from onnxplain.graph_rewrites.maps.registry import METHODS
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from ..graph_rewrites.networks import Array, images, run

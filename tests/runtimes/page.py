@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnxplain.graph_rewrites.methods.registry import METHODS
+from onnxplain.graph_rewrites.maps.registry import METHODS
 
 from .architectures import ARCHITECTURES
 from .explained import UNDEFINED, WITHOUT_GRADIENTS, methods_of

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import onnx
 from onnx import TensorProto
 from onnxplain.engine.embedded import MODEL
-from onnxplain.graph_rewrites.methods.registry import METHODS
-from onnxplain.graph_rewrites.model_file import SMALL_TENSOR_BYTES
+from onnxplain.graph_rewrites.maps.registry import METHODS
+from onnxplain.graph_rewrites.model.model_file import SMALL_TENSOR_BYTES
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from .architectures import ARCHITECTURES

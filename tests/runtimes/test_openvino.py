@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 import pytest
 from onnxplain.engine.embedded import MODEL
-from onnxplain.graph_rewrites.metadata import read_metadata
-from onnxplain.graph_rewrites.methods.registry import METHODS
+from onnxplain.graph_rewrites.maps.registry import METHODS
+from onnxplain.graph_rewrites.model.metadata import read_metadata
 from onnxplain.graph_rewrites.rewrite import rewrite
 from onnxplain.graph_rewrites.vjp import append_vjp
 

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import pytest
 from onnxplain import Explainer
+from onnxplain.engine.audit.findings import Audit
+from onnxplain.engine.audit.summary import chosen, heat, right
+from onnxplain.engine.audit.verdict import verdict
 from onnxplain.engine.datasets.groups import read_groups
 from onnxplain.engine.datasets.read import read_dataset
-from onnxplain.engine.experiments.audit.findings import Audit
-from onnxplain.engine.experiments.audit.summary import chosen, heat, right
-from onnxplain.engine.experiments.audit.verdict import verdict
-from onnxplain.engine.images import read_image
+from onnxplain.engine.images.files import read_image
 
 from studies.bias.__main__ import audited, confusion_lines, heat_lines
 from studies.bias.data import (

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnxplain.engine.images.preprocess import Preprocess
 from onnxplain.engine.language.decoding import GreedyDecoder
-from onnxplain.engine.preprocess import Preprocess
-from onnxplain.graph_rewrites.metadata import read_metadata
+from onnxplain.graph_rewrites.model.metadata import read_metadata
 
 from studies.captioning.measure import scenes, summary
 from studies.captions import LONGEST, WORDS, caption

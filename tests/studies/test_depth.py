@@ -4,9 +4,9 @@ import numpy as np
 import onnx
 import pytest
 from onnxplain import Explainer
-from onnxplain.engine.evaluation.pointing import energy_inside, pointing
-from onnxplain.engine.session import Session
-from onnxplain.graph_rewrites.blocks import residual_blocks
+from onnxplain.engine.evaluation.metrics.pointing import energy_inside, pointing
+from onnxplain.engine.runtime.session import Session
+from onnxplain.graph_rewrites.targets.blocks import residual_blocks
 
 from studies.ablation import cases
 from studies.depth import baselines, by_depth, judged

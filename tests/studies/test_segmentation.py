@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 import pytest
-from onnxplain.engine.session import Session
-from onnxplain.graph_rewrites.metadata import read_metadata
+from onnxplain.engine.runtime.session import Session
+from onnxplain.graph_rewrites.model.metadata import read_metadata
 
 from studies.segmentation.__main__ import METHODS, seed_line
 from studies.segmentation.crf import mean_field

@@ -13,9 +13,9 @@ import onnx
 import onnxplain
 import onnxruntime
 import pytest
-from onnxplain.engine.evaluation.pointing import pointing
-from onnxplain.engine.preprocess import Preprocess
-from onnxplain.graph_rewrites.metadata import read_metadata
+from onnxplain.engine.evaluation.metrics.pointing import pointing
+from onnxplain.engine.images.preprocess import Preprocess
+from onnxplain.graph_rewrites.model.metadata import read_metadata
 
 from studies.questions import ANSWERS, Question
 from studies.scenes import scene

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from onnxplain.engine.evaluation.crops import TenCrops
-from onnxplain.engine.preprocess import parse_preprocess
+from onnxplain.engine.images.preprocess import parse_preprocess
 from onnxplain.graph_rewrites.errors import UsageError
 
 SHAPE = (12, 16)  # resized to itself: the shorter side is 12

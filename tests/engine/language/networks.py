@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnxplain import Preprocess
-from onnxplain.graph_rewrites.metadata import add_metadata
+from onnxplain.graph_rewrites.model.metadata import add_metadata
 
 from ...graph_rewrites.networks import Array, Net
 

@@ -9,7 +9,7 @@ from onnx import TensorProto
 from onnxplain import Explainer, OnnxplainError, UsageError, rewrite
 from onnxplain.engine.language.captions import Captioner
 from onnxplain.engine.language.decoding import GreedyDecoder
-from onnxplain.graph_rewrites.metadata import read_metadata
+from onnxplain.graph_rewrites.model.metadata import read_metadata
 
 from ...graph_rewrites.networks import small_cnn
 from .networks import (

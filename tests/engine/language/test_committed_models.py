@@ -7,12 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from onnxplain.engine.images import write_image
+from onnxplain.engine.images.files import write_image
 from onnxplain.engine.language.captions import Captioner
 from onnxplain.engine.language.comparison import answers_by_model, captions_by_method
 from onnxplain.engine.language.questions import Answerer
-from onnxplain.graph_rewrites.metadata import read_metadata
-from onnxplain.graph_rewrites.model_file import load
+from onnxplain.graph_rewrites.model.metadata import read_metadata
+from onnxplain.graph_rewrites.model.model_file import load
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from studies.captions import ground

@@ -10,8 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnxplain import OnnxplainError, UsageError
-from onnxplain.engine.contact_sheet import LINE, MARGIN, TILE
-from onnxplain.engine.images import write_image
+from onnxplain.engine.images.files import write_image
 from onnxplain.engine.language.comparison import (
     answer_picture,
     answers_by_model,
@@ -19,6 +18,7 @@ from onnxplain.engine.language.comparison import (
     captions_by_method,
     short_names,
 )
+from onnxplain.engine.render.contact_sheet import LINE, MARGIN, TILE
 
 from .networks import ANSWERS, PHOTO, answerer, captioner, greedy_decoder
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnxplain import Explainer, OnnxplainError, UsageError, rewrite
 from onnxplain.engine.language.questions import Answerer
-from onnxplain.graph_rewrites.metadata import read_metadata
+from onnxplain.graph_rewrites.model.metadata import read_metadata
 
 from ...graph_rewrites.networks import small_cnn
 from .networks import (

@@ -1,0 +1,1 @@
+"""Commands that measure: the paper's experiments on a user's own model and images."""

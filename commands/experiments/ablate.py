@@ -1,0 +1,122 @@
+"""The commands for the experiments of the Grad-CAM paper on one's own model and images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...engine import embedded
+from ...engine.datasets.dataset import Dataset
+from ...engine.datasets.mapping import ClassMapping, read_mapping
+from ...engine.datasets.read import read_dataset
+from ...engine.experiments.ablation import Case, ablations, annotated_cases
+from ...engine.experiments.ablation import ablate as ablate_cases
+from ...engine.experiments.depth import sweep as sweep_layers
+from ...engine.experiments.tables import ablation_data, ablation_table, sweep_data, sweep_table
+from ...engine.images.files import write_image
+from ...engine.records.arguments import pairs
+from ...graph_rewrites.errors import OnnxplainError, UsageError
+from ..shared.options import (
+    Image,
+    Images,
+    Json,
+    Layers,
+    MappingFile,
+    Method,
+    Model,
+    Options,
+    Rules,
+    RunOptions,
+    Targets,
+    model_and_photo,
+    model_and_photos,
+    with_options,
+)
+from ..shared.output import note_assumption, notes, report_all, show, steps
+
+
+@with_options
+def ablate(
+    chosen: RunOptions,
+    model: Model = None,
+    images: Images = None,
+    target: Targets = None,
+    layer: Layers = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(help="Boxes or masks to measure by (COCO, VOC, ImageNet, CSV); IMAGES is then their folder."),
+    ] = None,
+    mapping: MappingFile = None,
+    draw: Annotated[int, typer.Option(min=1, help="How many rows the picture has at most.")] = 8,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("ablation.png"),
+    as_json: Json = False,
+) -> None:
+    """Change one part of Grad-CAM at a time: without ReLU, other gradients, pooling and backward rules."""
+    source, paths = (model or embedded.MODEL, []) if annotations else model_and_photos(model, images)
+    dataset = _annotated(annotations, images, target) if annotations else None
+    left_out: list[str] = []
+    failures: list[OnnxplainError] = []
+    explainers = ablations(source, left_out.append, layers=layer, **chosen.arguments())
+    explainer = next(iter(explainers.values()))
+    note_assumption(explainer)
+    if dataset is None:
+        cases = [Case(path, target) for path in paths[:draw]]
+    else:
+        classes = ClassMapping(explainer.labels, explainer.classes, read_mapping(mapping) if mapping else None, mapping)
+        cases = list(annotated_cases(dataset, classes, failures.append))
+    found = ablate_cases(
+        explainers, steps(cases, len(cases)), inputs=chosen.inputs, draw=draw, on_error=failures.append
+    )
+    write_image(output, found.picture())
+    if len(paths) > draw:
+        notes.print(f"note: the first {draw} of {len(paths)} images are drawn; see --draw")
+    for note in left_out:
+        notes.print(f"note: {note}", markup=False)
+    show(ablation_data(found, output), ablation_table(found, output), as_json)
+    report_all(failures)
+
+
+def _annotated(annotations: Path, images: list[str] | None, target: list[str] | None) -> Dataset:
+    """The data set, whose classes are the targets."""
+    if target:
+        raise UsageError("the annotations say which classes are explained; leave --target or --annotations out")
+    if len(images or ()) > 1:
+        raise UsageError("with --annotations, one folder of images is given at most")
+    return read_dataset(annotations, images[0] if images else None)
+
+
+@with_options
+def sweep(
+    chosen: RunOptions,
+    model: Model = None,
+    image: Image = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer", "--layers", help="Layers; may be repeated; blocks: the ends of residual blocks; default: all."
+        ),
+    ] = None,
+    method: Method = "grad-cam",
+    option: Options = None,
+    rules: Rules = None,
+    target: Annotated[str | None, typer.Option("--target", "-t", help="Class index, label, or top1.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("sweep.png"),
+    as_json: Json = False,
+) -> None:
+    """Explain one prediction at every layer in one go: pictures, agreement by depth, time and memory."""
+    source, photo = model_and_photo(model, image)
+    found = sweep_layers(
+        source,
+        photo,
+        layers=layer,
+        method=method,
+        rules=rules,
+        options=pairs(option, "option"),
+        target=target,
+        inputs=chosen.inputs,
+        **chosen.arguments(),
+    )
+    write_image(output, found.picture())
+    show(sweep_data(found, output), sweep_table(found, output), as_json)

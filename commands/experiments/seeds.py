@@ -1,0 +1,119 @@
+"""The command `seeds`: localisation cues for segmentation learnt from image labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...engine import embedded
+from ...engine.datasets.annotation import AnnotatedImage
+from ...engine.datasets.dataset import Entry
+from ...engine.datasets.mapping import ClassMapping, read_mapping
+from ...engine.datasets.read import read_dataset
+from ...engine.evaluation.maps import MethodMaps
+from ...engine.experiments.seed_files import Numbering, classes_of, identity_of, write_seeds
+from ...engine.experiments.seeds import SALIENCY, Seeder, SeedRules
+from ...engine.experiments.tables import seeds_data, seeds_table
+from ...engine.labels import read_labels
+from ...engine.records.journal import fingerprint
+from ...engine.targets import resolve_targets
+from ...graph_rewrites.errors import UsageError
+from ...graph_rewrites.model.metadata import VERSION
+from ..shared.options import (
+    Images,
+    Json,
+    Labels,
+    Layer,
+    MappingFile,
+    Method,
+    Model,
+    PreprocessText,
+    Providers,
+    Score,
+    Targets,
+    model_and_photos,
+)
+from ..shared.output import make_folder, note_assumption, report_all, show, steps
+
+
+def seeds(
+    model: Model = None,
+    images: Images = None,
+    target: Targets = None,
+    above: Annotated[float, typer.Option(min=0, max=1, help="The probability that a target must have.")] = 0,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(help="The classes of each image (COCO, VOC, ImageNet, CSV); IMAGES is then their folder."),
+    ] = None,
+    mapping: MappingFile = None,
+    foreground: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of a map's maximum above which a cell is of the class.")
+    ] = SeedRules.foreground,
+    background: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the cells, of the lowest saliency, that are background.")
+    ] = SeedRules.background,
+    grid: Annotated[int, typer.Option(min=1, max=1000, help="Rows and columns of cells.")] = SeedRules.grid,
+    method: Method = "grad-cam",
+    layer: Layer = None,
+    score: Score = None,
+    preprocess: PreprocessText = None,
+    labels: Labels = None,
+    providers: Providers = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for seeds; one with seeds of this run is gone on with.")
+    ] = Path("seeds"),
+    as_json: Json = False,
+) -> None:
+    """Write seeds for weakly supervised segmentation: cells that surely show a class, or the background."""
+    if annotations and (target or above):
+        raise UsageError("the annotations say which classes an image shows; leave --target and --above out")
+    if mapping and not annotations:
+        raise UsageError("--mapping is from the classes of annotations; give them by --annotations")
+    maps = MethodMaps(
+        model or embedded.MODEL,
+        list(dict.fromkeys((method, SALIENCY))),
+        layer=layer,
+        score=score,
+        preprocess=preprocess,
+        labels=read_labels(labels) if labels else None,
+        providers=providers,
+    )
+    note_assumption(maps)
+    rules = SeedRules(foreground, background, grid, above)
+    if annotations:
+        seeder, entries, numbering, asked = _annotated(maps, rules, annotations, images, mapping)
+    else:
+        _, paths = model_and_photos(model, images)
+        entries = {str(path): partial(AnnotatedImage, path, ()) for path in paths}
+        targets = resolve_targets(target, maps.labels, maps.classes)
+        seeder, numbering, asked = (
+            Seeder(maps, rules, targets),
+            Numbering(range(maps.classes or 0)),
+            {"targets": targets},
+        )
+    source = model or embedded.MODEL
+    identity = identity_of(seeder, version=VERSION, model=f"{source.name} {fingerprint(source)}", **asked)
+    make_folder(output)
+    written = write_seeds(seeder, entries, output, numbering, identity, steps)
+    show(seeds_data(written), seeds_table(written, rules), as_json)
+    report_all(written.failures)
+
+
+def _annotated(
+    maps: MethodMaps, rules: SeedRules, annotations: Path, images: list[str] | None, mapping: Path | None
+) -> tuple[Seeder, Mapping[str, Entry], Numbering, dict[str, Any]]:
+    """What finds the seeds by the annotations' classes, the images, the values, and what tells the run from others."""
+    if len(images or ()) > 1:
+        raise UsageError("with --annotations, one folder of images is given at most")
+    given = read_mapping(mapping) if mapping else None
+    dataset = read_dataset(annotations, images[0] if images else None)
+    classes = ClassMapping(maps.labels, maps.classes, given, mapping)
+    if dataset.classes is not None:
+        classes.check(dataset.classes)
+    data = f"{dataset.kind} {dataset.path.name} {dataset.fingerprint}"
+    seeder, numbering = Seeder(maps, rules, mapping=classes), Numbering(classes_of(dataset))
+    return seeder, dataset.entries, numbering, {"annotations": data, "mapping": given}

@@ -1,0 +1,152 @@
+"""The options that commands share: their names, help and types, and those of running a model as one group."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from ...engine import embedded
+from ...engine.images.files import find_images
+from ...engine.labels import read_labels
+from ...engine.multi_pass.registry import MANY_RUNS
+from ...engine.records.arguments import read_inputs
+from ...graph_rewrites.errors import UsageError
+from ...graph_rewrites.maps.registry import METHODS
+
+Model = Annotated[Path | None, typer.Argument(help="An ONNX file; default: the embedded EfficientNet-Lite0.")]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option("--layer", "--layers", help="Layer to explain, or all; may be repeated; default: the last one."),
+]
+Score = Annotated[
+    str | None,
+    typer.Option(help="What is explained: an output, an expression as max(boxes[:, 4:], axis=2), or an .onnx file."),
+]
+Method = Annotated[str, typer.Option(help=f"One of {', '.join((*METHODS, *MANY_RUNS))}.")]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option("--method", "--methods", help="Methods, by comma or repeated; default: those of the paper."),
+]
+Rules = Annotated[str | None, typer.Option(help="Backward rules: standard, guided, deconvnet, mwp, or your own.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", help="An option of the method, name=value; may be repeated.")
+]
+Inputs = Annotated[
+    list[str] | None, typer.Option("--input", help="A further input, name=file (.npy, or a picture as a mask).")
+]
+Labels = Annotated[Path | None, typer.Option(help="Class names: a text file, one a line, or a JSON list.")]
+Targets = Annotated[
+    list[str] | None, typer.Option("--target", "-t", help="Class index, label, top1, top5 ...; may be repeated.")
+]
+PreprocessText = Annotated[
+    str | None,
+    typer.Option("--preprocess", help="A preset (imagenet, tf, caffe, raw, uint8), or preset,name=value,..."),
+]
+Providers = Annotated[
+    list[str] | None, typer.Option("--providers", help="cpu, cuda ...; default: cuda where it is usable, else cpu.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Ray = Annotated[
+    bool, typer.Option("--ray", help="On a Ray cluster, the one that runs or one of this machine; can be gone on with.")
+]
+Layer = Annotated[str | None, typer.Option("--layer", help="Layer to explain; default: the last one.")]
+MappingFile = Annotated[
+    Path | None,
+    typer.Option(help="From the data set's classes to the model's: .json or a .csv of two columns; else by name."),
+]
+ImageFolder = Annotated[
+    Path | None, typer.Option(help="Folder of the images; default: the data set's own, else that of DATA.")
+]
+Image = Annotated[Path | None, typer.Argument(help="An image; default: the embedded photo.")]
+Images = Annotated[list[str] | None, typer.Argument(help="Images, folders or globs; default: the embedded photo.")]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What every command that runs a model lets the user choose."""
+
+    score: Score = None
+    further: Inputs = None
+    preprocess: PreprocessText = None
+    labels: Labels = None
+    providers: Providers = None
+
+    @functools.cached_property
+    def inputs(self) -> dict[str, Any]:
+        """The model's further inputs."""
+        return read_inputs(self.further)
+
+    def arguments(self) -> dict[str, Any]:
+        """These, as arguments of `Explainer`."""
+        return {
+            "score": self.score,
+            "preprocess": self.preprocess,
+            "labels": read_labels(self.labels) if self.labels else None,
+            "providers": self.providers,
+        }
+
+
+@dataclass(frozen=True)
+class MapOptions(RunOptions):
+    """What commands that draw maps at layers let the user choose besides."""
+
+    layer: Layers = None
+    rules: Rules = None
+
+    def arguments(self) -> dict[str, Any]:
+        """These, as arguments of `Explainer`."""
+        return super().arguments() | {"layers": self.layer, "rules": self.rules}
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, whose first parameter is one of the classes above, with that one's fields as options of its own."""
+    hints = get_type_hints(command, include_extras=True)
+    first, *own = inspect.signature(command).parameters.values()
+    group = hints.pop(first.name)
+    shared = get_type_hints(group, include_extras=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+
+    @functools.wraps(command)
+    def flat(**given: Any) -> None:
+        command(group(**{name: given.pop(name) for name in shared}), **given)
+
+    every = {**{one.name: one.default for one in own}, **{one.name: one.default for one in fields(group)}}
+    hints = hints | shared
+    flat.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(name, keyword, default=value, annotation=hints[name]) for name, value in every.items()]
+    )
+    flat.__annotations__ = hints
+    return flat
+
+
+def model_and_photo(model: Path | None, image: Path | None) -> tuple[Path, Path]:
+    """The model and the image given, or the embedded ones.
+
+    Raises:
+        UsageError: a model without an image.
+    """
+    if model is not None and image is None:
+        raise UsageError("no image given; add one after the model")
+    return model or embedded.MODEL, image or embedded.PHOTO
+
+
+def model_and_photos(model: Path | None, images: list[str] | None) -> tuple[Path, list[Path]]:
+    """The model and the image files that `images` names, or the embedded ones.
+
+    Raises:
+        UsageError: a model without images, or a name that stands for no image.
+    """
+    if model is not None and not images:
+        raise UsageError("no images given; add images, folders or globs after the model")
+    return model or embedded.MODEL, find_images(images) if images else [embedded.PHOTO]
+
+
+def method_names(texts: Sequence[str] | None, default: Sequence[str]) -> list[str]:
+    """Methods by name, given by comma or one by one."""
+    return [name.strip() for text in texts or default for name in text.split(",")]

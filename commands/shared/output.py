@@ -1,0 +1,95 @@
+"""What the commands write to the terminal and to files: results, notes, progress, errors, pictures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import MofNCompleteColumn, Progress
+
+from ...engine.compare import Comparison, name_of
+from ...engine.evaluation.maps import MethodMaps
+from ...engine.explainer import Explainer
+from ...engine.explanation import Explanation
+from ...engine.images.files import write_image
+from ...engine.multi_pass.registry import MANY_RUNS
+from ...engine.records.tables import row_of
+from ...engine.render.contact_sheet import contact_sheet
+from ...graph_rewrites.errors import OnnxplainError
+
+screen, notes = Console(), Console(stderr=True)
+
+
+def show(data: Any, shown: RenderableType, as_json: bool) -> None:
+    """Prints the result: `data` for programs, or what is shown to people."""
+    if as_json:
+        print(json.dumps(data, ensure_ascii=False, indent=2))
+    else:
+        screen.print(shown)
+
+
+def save_comparison(
+    comparison: Comparison, output: Path, as_json: bool, describe: Callable[[Explanation], str] = name_of
+) -> None:
+    """Writes the picture of a comparison, each map described below it, and prints what is in it."""
+    write_image(output, contact_sheet(comparison, describe=describe))
+    cells = comparison.cells.items()
+    rows = [{"row": row, "column": column, **row_of(one, output)} for (row, column), one in cells]
+    show(rows, f"{output}: {len(comparison.rows)} x {len(comparison.columns)} explanations", as_json)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder where there is none.
+
+    Raises:
+        OnnxplainError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OnnxplainError(
+            f"{folder}: the output folder cannot be made ({error.strerror}); choose another"
+        ) from error
+
+
+def steps(each: Iterable[Any], total: int) -> Iterator[Any]:
+    """The steps, with a progress bar on the terminal where there are many."""
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=notes, transient=True, disable=total < 2 or not notes.is_terminal) as progress:
+        yield from progress.track(each, total=total, description="explaining")
+
+
+def progress_over(paths: Sequence[Path], explainer: Explainer) -> Iterable[Path]:
+    """The paths, with a progress bar where there are many and no bar shows the runs of each."""
+    return paths if explainer.method in MANY_RUNS else steps(paths, len(paths))
+
+
+def note_assumption(explainer: Explainer | MethodMaps) -> None:
+    """Tells of preprocessing that is neither given nor recorded."""
+    if explainer.preprocess_is_assumed:
+        notes.print(f"note: the model records no preprocessing; assuming {explainer.preprocess}, see --preprocess")
+
+
+def report_all(failures: Sequence[OnnxplainError]) -> None:
+    """Names what failed, and then exits with 1."""
+    for failure in failures:
+        report_error(failure)
+    if failures:
+        raise typer.Exit(1)
+
+
+def shortened(failures: Sequence[OnnxplainError], place: Path, most: int = 10) -> list[OnnxplainError]:
+    """The failures that are named on the terminal; where there are more, the last one names the file that has all."""
+    if len(failures) <= most:
+        return list(failures)
+    return [*failures[:most], OnnxplainError(f"{len(failures) - most} more images failed; {place} has all")]
+
+
+def report_error(error: OnnxplainError) -> None:
+    """Prints an error as one line on stderr."""
+    print(f"error: {error}", file=sys.stderr)

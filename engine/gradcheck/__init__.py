@@ -1,0 +1,1 @@
+"""Checks the gradients of one model against differences of its values."""

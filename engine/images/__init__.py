@@ -1,0 +1,1 @@
+"""Image files, and their way into a model and back."""

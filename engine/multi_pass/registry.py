@@ -1,0 +1,138 @@
+"""Methods that no graph can express, because they run the model many times on changed inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from ...graph_rewrites.maps.registry import NEED_MANY_RUNS
+from ..runtime.runner import Arrays, Runner
+from .batch_tuner import Pace
+
+# Feature maps of as many perturbed inputs as fit into this are computed together.
+MEMORY_BUDGET = 2**30
+MAX_ROWS = 64
+
+Progress: TypeAlias = Callable[[Iterable[Any], int], Iterable[Any]]  # passes steps on, of which there are so many
+Paint: TypeAlias = Callable[[int, np.ndarray], None]  # (index, out): writes a changed image over all of `out`
+Neutral: TypeAlias = Callable[[Runner], Arrays]  # model -> inputs
+BuildModel: TypeAlias = Callable[..., onnx.ModelProto]  # (model, layers, score) -> the model that is run
+
+
+def nothing(runner: Runner) -> Arrays:
+    """No further inputs."""
+    return {}
+
+
+def silent(steps: Iterable[Any], total: int) -> Iterable[Any]:
+    """No progress shown."""
+    return steps
+
+
+@dataclass
+class Sample:
+    """One sample, and the model to run on changed copies of it.
+
+    Attributes:
+        runner: the model.
+        inputs: its inputs, with a batch axis of 1.
+        targets: int64 [K], class indices (never places in the ranking, which would change with the input).
+        base: the results on the sample as it is.
+        progress: shows how far the runs are.
+        budget: bytes that feature maps may take at a time.
+    """
+
+    runner: Runner
+    inputs: Arrays
+    targets: npt.NDArray[np.int64]
+    base: Arrays
+    progress: Progress = silent
+    budget: int = MEMORY_BUDGET
+
+    @property
+    def image(self) -> np.ndarray:
+        """The explained input, without its batch axis."""
+        return np.asarray(self.inputs[self.runner.image][0])
+
+    @property
+    def channel_axis(self) -> int:
+        """The channel axis of `image`."""
+        return self.image.ndim - 1 if self.runner.record["input"].get("layout") == "NHWC" else 0
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """The spatial sizes of `image`."""
+        return tuple(side for axis, side in enumerate(self.image.shape) if axis != self.channel_axis)
+
+    @property
+    def scores(self) -> npt.NDArray[np.float64]:
+        """The scores of the sample as it is, [K]."""
+        return np.asarray(self.base["score"][0], np.float64)
+
+    def over_channels(self, values: np.ndarray) -> np.ndarray:
+        """Values [*size] with an axis of 1 for the channels, to go with `image`."""
+        return np.expand_dims(values, self.channel_axis)
+
+    def run(self, paint: Paint, count: int) -> Iterator[Arrays]:
+        """The results on `count` changed images, a batch at a time; `paint` is asked for them in order."""
+        fixed = self.runner.fixed_batch
+        pace = Pace(self.rows(count)) if fixed is None else Pace(fixed, fixed)
+        batch = np.empty((min(pace.most, count), *self.image.shape), self.image.dtype)
+        whole = self.image.dtype.kind in "iu"
+        canvas, filled = np.empty(self.image.shape), 0
+        for index in self.progress(range(count), count):
+            paint(index, canvas if whole else batch[filled])
+            if whole:
+                batch[filled] = np.rint(canvas)
+            filled += 1
+            if filled == pace.rows or index == count - 1:
+                others = {n: np.repeat(v, filled, axis=0) for n, v in self.inputs.items() if n != self.runner.image}
+                with pace.timed(filled):
+                    results = self.runner.run({**others, self.runner.image: batch[:filled]}, self.targets)
+                yield results
+                filled = 0
+
+    def rows(self, count: int) -> int:
+        """How many of `count` rows may be computed together, by the memory that they need."""
+        return max(1, min(MAX_ROWS, count, self.budget // max(1, self.runner.peak_bytes(self.inputs))))
+
+    def scores_of(self, paint: Paint, count: int) -> npt.NDArray[np.float64]:
+        """The scores [count, K] of changed images."""
+        return np.concatenate([results["score"] for results in self.run(paint, count)]).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class ManyRuns:
+    """One method: `explain` makes arrays of a sample, on the model that `build` makes.
+
+    The arrays lack the batch axis: `cam` [K, h, w] and, if it is not just `cam` enlarged, `heatmap` [K, H, W]; or
+    `input_gradient` [K, *input]. Those under other names, [K], are reported beside the map. `neutral` gives the inputs
+    that the model has beside those of the original, so that they change nothing.
+    """
+
+    name: str
+    build: BuildModel
+    explain: Callable[..., Arrays]
+    neutral: Neutral
+
+
+MANY_RUNS: dict[str, ManyRuns] = {}
+
+
+def many_runs(
+    name: str, build: BuildModel, neutral: Neutral = nothing
+) -> Callable[[Callable[..., Arrays]], Callable[..., Arrays]]:
+    """Registers the decorated function `(sample, *, options) -> arrays` as a method."""
+
+    def register(explain: Callable[..., Arrays]) -> Callable[..., Arrays]:
+        if name not in NEED_MANY_RUNS or name in MANY_RUNS:
+            raise ValueError(f"the method {name!r} is registered already, or not listed in NEED_MANY_RUNS")
+        MANY_RUNS[name] = ManyRuns(name, build, explain, neutral)
+        return explain
+
+    return register

@@ -1,0 +1,1 @@
+"""Results as records, tables and journals; arguments given as text."""

@@ -1,0 +1,1 @@
+"""ONNX Runtime sessions, runs of any batch size, clusters, and files for serving."""

@@ -1,0 +1,113 @@
+"""Runs an explained model on raw tensors, whatever its batch size and number of targets are fixed to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from ...graph_rewrites.errors import UsageError
+from ...graph_rewrites.model.metadata import read_metadata
+from ...graph_rewrites.model.peak_memory import peak_bytes
+from .session import Session
+
+PER_TARGET = {"score", "cam", "heatmap", "gradient", "input_gradient"}  # outputs [N, K, ...]
+
+Arrays = dict[str, np.ndarray]
+
+
+class Runner:
+    """An explained model in a session.
+
+    Attributes:
+        record: what the model's metadata say of the explanation.
+        names: from the contract's names to the model's.
+        image: name of the input that is explained.
+        others: names of the further inputs, other than `target`.
+        fixed_batch, fixed_targets: N and K where the model fixes them.
+        classes: how many classes there are, if known.
+    """
+
+    def __init__(self, model: onnx.ModelProto, providers: Sequence[str] | None = None, options: Any = None) -> None:
+        self.model = model
+        self.record: dict[str, Any] = read_metadata(model) or {}
+        self.names: dict[str, str] = self.record["names"]
+        self.session = Session(model, providers, options)
+        self.types = {value.name: value.type.tensor_type for value in model.graph.input}
+        self.image: str = self.record["input"]["name"]
+        weights = {tensor.name for tensor in model.graph.initializer}
+        self.others = sorted(set(self.types) - weights - {self.image, self.names["target"]})
+        self.fixed_batch: int | None = self.types[self.image].shape.dim[0].dim_value or None
+        self.fixed_targets: int | None = self.types[self.names["target"]].shape.dim[1].dim_value or None
+        self.classes = self._class_count()
+        self._peaks: dict[tuple[tuple[str, tuple[int, ...]], ...], int] = {}
+
+    def peak_bytes(self, inputs: Arrays) -> int:
+        """The most bytes that feature maps take for inputs of these shapes; worked out once for each."""
+        shapes = tuple(sorted((name, value.shape) for name, value in inputs.items()))
+        if shapes not in self._peaks:
+            self._peaks[shapes] = peak_bytes(self.model, dict(shapes))
+        return self._peaks[shapes]
+
+    def run(self, inputs: Arrays, target: Any) -> Arrays:
+        """Every output by name; those of the contract also under their logical names.
+
+        Args:
+            inputs: every input but `target`, by name (logical or actual).
+            target: class indices, one, K of them, or [N, K]; -1: the top class, -2: the second ...
+
+        Raises:
+            UsageError: an input is missing or unknown.
+        """
+        wanted = {self.image, *self.others}
+        feeds = {name if name in wanted else self.names.get(name, name): value for name, value in inputs.items()}
+        if feeds.keys() != wanted:
+            missing, unknown = sorted(wanted - feeds.keys()), sorted(feeds.keys() - wanted)
+            raise UsageError(f"the model's inputs are {sorted(wanted)}; missing: {missing}, unknown: {unknown}")
+        rows = feeds[self.image].shape[0]
+        targets = np.atleast_1d(np.asarray(target, np.int64))
+        targets = np.ascontiguousarray(np.broadcast_to(targets, (rows, targets.shape[-1])))
+        height, width = self.fixed_batch or rows, self.fixed_targets or targets.shape[1]
+        bands = []
+        for first in range(0, rows, height):
+            part = {name: _padded(value[first : first + height], height) for name, value in feeds.items()}
+            band = _padded(targets[first : first + height], height)
+            parts = [self._run_once(part, band[:, at : at + width]) for at in range(0, targets.shape[1], width)]
+            bands.append({name: self._beside(name, [one[name] for one in parts]) for name in parts[0]})
+        actual = bands[0] if len(bands) == 1 and rows == height else _below(bands, height, rows)
+        return actual | {logical: actual[name] for logical, name in self.names.items() if name in actual}
+
+    def _run_once(self, feeds: Arrays, targets: npt.NDArray[np.int64]) -> Arrays:
+        width = {self.names["target"]: np.ascontiguousarray(targets)}
+        return dict(zip(self.session.outputs, self.session.run(None, {**feeds, **width}), strict=True))
+
+    def _beside(self, name: str, values: list[np.ndarray]) -> np.ndarray:
+        """The results of some targets after another as one."""
+        logical = next((key for key, actual in self.names.items() if actual == name), "")
+        is_per_target = logical.split("@")[0] in PER_TARGET
+        return np.concatenate(values, axis=1) if is_per_target and len(values) > 1 else values[0]
+
+    def _class_count(self) -> int | None:
+        shapes = {value.name: value.type.tensor_type.shape.dim for value in self.model.graph.output}
+        score = self.record["score"]
+        name = self.names.get("logits", score["output"])
+        if name not in shapes or ("expression" in score and "logits" not in self.names):
+            return None
+        return (shapes[name][1].dim_value or None) if len(shapes[name]) > 1 else 1
+
+
+def _padded(values: np.ndarray, rows: int) -> np.ndarray:
+    """The values, their last row repeated to fill a fixed batch."""
+    short = rows - len(values)
+    return np.concatenate([values, *[values[-1:]] * short]) if short else values
+
+
+def _below(bands: list[Arrays], height: int, rows: int) -> Arrays:
+    """The results of several batches as one, without what filled the last; outputs without a batch are the first's."""
+    return {
+        name: np.concatenate([band[name] for band in bands])[:rows] if value.ndim and len(value) == height else value
+        for name, value in bands[0].items()
+    }

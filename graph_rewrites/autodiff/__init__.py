@@ -1,0 +1,1 @@
+"""The reverse pass: gradient rules, decompositions, and the sweep that applies them."""

@@ -1,0 +1,175 @@
+"""Reverse-mode differentiation as graph nodes: the registry of gradient rules and the sweep that applies them.
+
+A rule receives the emitter, the node and the gradient of each of its outputs, and returns one gradient (or None) per
+node input, and per outer tensor that a subgraph of the node captures. A gradient may be given as a function without
+arguments: it is called only if somebody wants it. A rule need not undo broadcasting: the sweep sums stretched axes.
+
+    @gradient_of("Mul")
+    def mul(op, node, grad):
+        x, y = node.inputs
+        return [op.Mul(grad, y), op.Mul(grad, x)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import onnx_graphsurgeon as gs
+
+from ..build.builder import Emitter
+from ..errors import OnnxplainError
+from ..graph.node import Node as Node
+from ..graph.node import key_of as key_of
+from ..graph.node import used_tensors as used_tensors
+from ..graph.node import view
+from ..graph.quantisation import carries_gradient
+from ..graph.tensors import Tensor
+from .decompose import expand
+from .precision import as_reals, widened
+
+Gradient: TypeAlias = Any  # a Tensor, None, or a function that returns a Tensor
+Rule: TypeAlias = Callable[..., Any]  # a sequence of gradients, or None to leave the node to its expansion
+Override: TypeAlias = Callable[..., Sequence[Gradient] | None]  # None: the node keeps its gradient
+
+GRADIENTS: dict[str, Rule] = {}
+
+
+class RuleSet(dict[str, Override]):
+    """Backward rules by operator, laid over the gradient table, and what operators get that the set does not list.
+
+    Attributes:
+        name: of the set.
+        default: the rule of every operator that is not listed and that the gradient table differentiates; as a rule it
+            may return None. None: the operator's gradient. It is looked up when a node is met, so it holds for
+            operators that a plug-in adds.
+    """
+
+    def __init__(self, name: str, default: Override | None = None) -> None:
+        super().__init__()
+        self.name, self.default = name, default
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The gradient table under a rule set.
+
+    Attributes:
+        laid_over: the rule set.
+        taken: names of the nodes that its rules took, for who must know whether they changed anything.
+    """
+
+    laid_over: RuleSet
+    taken: list[str] = field(default_factory=list)
+
+    def gradients(self, op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> Sequence[Gradient]:
+        """The gradients of the node's inputs and captured tensors, by the first rule that takes the node."""
+        key = key_of(node.source)
+        own = self.laid_over.get(key, self.laid_over.default if key in GRADIENTS else None)
+        result = None if own is None else own(op, node, *flowing)
+        if result is not None:
+            self.taken.append(node.name)
+            return result
+        result = GRADIENTS[key](op, node, *flowing) if key in GRADIENTS else None
+        return _through_decomposition(op, node, flowing) if result is None else result
+
+
+def gradient_of(*op_types: str) -> Callable[[Rule], Rule]:
+    """Registers the decorated function as the gradient rule of operators (`Name`, or `domain::Name`)."""
+
+    def register(rule: Rule) -> Rule:
+        for op_type in op_types:
+            if op_type in GRADIENTS:
+                raise ValueError(f"{op_type} has a gradient rule already: {GRADIENTS[op_type].__qualname__}")
+            GRADIENTS[op_type] = rule
+        return rule
+
+    return register
+
+
+def sweep(
+    op: Emitter, nodes: Sequence[gs.Node], cotangents: Mapping[str, Tensor], wanted: Iterable[str], rules: Rules
+) -> dict[str, Tensor | None]:
+    """Appends the vector-Jacobian product of `nodes` (in topological order).
+
+    Args:
+        op: appends the gradient nodes.
+        nodes: the part of the graph to differentiate.
+        cotangents: the gradient that flows into each named output.
+        wanted: names of the tensors whose gradients are asked for.
+        rules: the gradient rules.
+
+    Returns:
+        The gradient of each wanted tensor, of its shape; None where it is identically zero. It is of the tensor's
+        dtype, or float32 where that is narrower: gradients are computed so, and do not underflow (see `reals`).
+
+    Raises:
+        OnnxplainError: an operator that passes a gradient on has no rule.
+    """
+    wanted = list(wanted)
+    path = frozenset(tensors_between(nodes, wanted, cotangents))
+    grads: dict[str, Tensor] = {name: widened(op, grad) for name, grad in cotangents.items()}
+    for source in reversed(nodes):
+        flowing = [grads.get(tensor.name) for tensor in source.outputs]
+        if all(grad is None for grad in flowing) or not any(t.name in path for t in used_tensors(source)):
+            continue
+        while flowing[-1] is None:
+            flowing.pop()
+        node = view(source, op.model.opset, path, rules)
+        with op.scope(f"gradient/{op.local(source.name or source.outputs[0].name)}"):
+            gradients = rules.gradients(op, *as_reals(op, node, flowing))
+            for tensor, grad in zip([*node.inputs, *node.captured], gradients, strict=True):
+                if tensor is None or grad is None or tensor.name not in path:
+                    continue
+                grad = widened(op, op.sum_to(grad() if callable(grad) else grad, tensor))
+                before = grads.get(tensor.name)
+                grads[tensor.name] = grad if before is None else op.declare(op.sum(before, grad), tensor)
+    return {name: grads.get(name) for name in wanted}
+
+
+def tensors_between(
+    nodes: Sequence[gs.Node], start: Iterable[str], end: Iterable[str], floats_only: bool = True
+) -> set[str]:
+    """Names of the tensors on a path from `start` to `end`, both included where they are connected.
+
+    By default a path is one that gradients can take, through float and quantised tensors.
+    """
+    reached = reach(nodes, start, floats_only)
+    return sources(nodes, reached & set(end), reached)
+
+
+def sources(nodes: Sequence[gs.Node], end: Iterable[str], within: set[str] | None = None) -> set[str]:
+    """Names of the tensors that `end` depends on, and `end` itself; if asked, by tensors `within` a set alone."""
+    needed = set(end)
+    for node in reversed(nodes):
+        if any(tensor.name in needed for tensor in node.outputs):
+            needed.update(t.name for t in used_tensors(node) if within is None or t.name in within)
+    return needed
+
+
+def reach(nodes: Sequence[gs.Node], start: Iterable[str], floats_only: bool = False) -> set[str]:
+    """Names of the tensors that depend on `start`, and `start` itself; if asked, only as gradients can come back."""
+    reached = set(start)
+    for node in nodes:
+        if any(tensor.name in reached for tensor in used_tensors(node)):
+            outputs = [t for t in node.outputs if not floats_only or carries_gradient(node, t, reached)]
+            reached.update(t.name for t in outputs if t.name)
+    return reached
+
+
+def _through_decomposition(op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """The gradients of an operator that is defined by others: those of its expansion."""
+    body = expand(op, node)
+    if body is None:
+        raise OnnxplainError(
+            f"operator {key_of(node.source)} (node {node.name!r}) has no gradient rule; choose a layer after it, or "
+            "register a rule with onnxplain.gradient_of"
+        )
+    cotangents = {
+        t.name: grad for t, grad in zip(body.outputs, flowing, strict=False) if t is not None and grad is not None
+    }
+    tensors = [*body.inputs, *node.captured]  # a function body has the node's own, where `node` has their float32 forms
+    wanted = [tensor.name for tensor in tensors if tensor is not None and tensor.name in node.path]
+    grads = sweep(op, body.nodes, cotangents, wanted, node.rules)
+    return [grads.pop(tensor.name, None) if tensor is not None else None for tensor in tensors]

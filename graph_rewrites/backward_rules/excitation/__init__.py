@@ -1,0 +1,3 @@
+"""Excitation backprop: relevance that flows back in place of gradients."""
+
+from . import rules as rules

@@ -1,0 +1,1 @@
+"""Facts about tensors, nodes and operators."""

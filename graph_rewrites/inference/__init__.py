@@ -1,0 +1,1 @@
+"""Types, shapes and constant values before run time, on protobufs."""

@@ -1,0 +1,124 @@
+"""onnx's shape inference, where it is incomplete or differs from the operators' specification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import onnx
+from onnx import shape_inference
+
+from .constant_folding import fold_integers, settle
+from .contrib_shapes import STANDARD, stand_ins
+
+POOLS = {"MaxPool", "AveragePool", "LpPool"}
+# Multiples of it stand for open sizes, of which networks take halves and halves of those.
+OPEN_SIZE = 64
+
+
+def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with types and shapes inferred; nodes stay as they are.
+
+    Inference runs on a stand-in in which some nodes are replaced: those for which onnx has no rule, by `stand_ins`;
+    arithmetic on constant integers, by its results, and where ranks depend on them, known sizes and conditions too
+    (`settle`); pooling in ceil mode whose last window would start past the input, by one with larger windows. The
+    specification drops such a window ("sliding windows that would start in the right padded region are ignored"), and
+    so does ONNX Runtime; onnx's inference counts it.
+    """
+    stand_in = onnx.ModelProto()
+    stand_in.CopyFrom(proto)
+    opset = max((o.version for o in proto.opset_import if o.domain in STANDARD), default=1)
+    replaced = [inner for node in proto.graph.node for inner in stand_ins(node, opset)]
+    del stand_in.graph.node[:]
+    stand_in.graph.node.extend(replaced)
+    # Right sizes in the file, which onnx does not infer, would keep it from telling anything of the node.
+    _forget_shapes(
+        stand_in.graph, [name for node in stand_in.graph.node if _is_ceil_pool(node) for name in node.output]
+    )
+    fold_integers(stand_in)
+    _drop_contradicted(stand_in)
+    inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
+    while settle(stand_in, inferred.graph):
+        inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
+    corrected: set[int] = set()
+    while wrong := {i: kernel for i, kernel in _overcounted_pools(inferred.graph).items() if i not in corrected}:
+        for i, kernel in wrong.items():
+            node = stand_in.graph.node[i]
+            kept = [attribute for attribute in node.attribute if attribute.name not in ("kernel_shape", "dilations")]
+            del node.attribute[:]
+            node.attribute.extend([*kept, onnx.helper.make_attribute("kernel_shape", kernel)])
+            _forget_shapes(stand_in.graph, node.output)
+        corrected |= set(wrong)
+        inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
+    del inferred.graph.node[:]
+    inferred.graph.node.extend(proto.graph.node)
+    own = {name for node in proto.graph.node for name in node.output}
+    known = [value for value in inferred.graph.value_info if value.name in own]
+    del inferred.graph.value_info[:]
+    inferred.graph.value_info.extend(known)
+    return inferred
+
+
+def _drop_contradicted(model: onnx.ModelProto) -> None:
+    """Drops the sizes that the file tells of tensors where others follow from those of the inputs.
+
+    Some exporters move a Transpose past other nodes and leave these the shapes of before; torch.export's sizes of an
+    LSTM's states are those of its example, though the number of steps is open. A contradiction keeps onnx from telling
+    anything of the node. With a number for each symbol of the inputs, more follows than onnx can say in symbols.
+    """
+    sized = onnx.ModelProto()
+    sized.CopyFrom(model)
+    numbers: dict[str, int] = {}
+    for value in sized.graph.input:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_value = numbers.setdefault(dim.dim_param, OPEN_SIZE * (len(numbers) + 1))
+    del sized.graph.value_info[:]
+    for value in sized.graph.output:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
+    inferred = shape_inference.infer_shapes(sized, data_prop=True).graph
+    followed = {value.name: value.type.tensor_type for value in (*inferred.value_info, *inferred.output)}
+    for value in (*model.graph.value_info, *model.graph.output):
+        told, other = value.type.tensor_type, followed.get(value.name)
+        if other is None or not told.HasField("shape") or not other.HasField("shape"):
+            continue
+        if len(told.shape.dim) != len(other.shape.dim):
+            told.ClearField("shape")
+            continue
+        for dim, known in zip(told.shape.dim, other.shape.dim, strict=True):
+            number = numbers.get(dim.dim_param, dim.dim_value)
+            if number and known.dim_value and number != known.dim_value:
+                dim.Clear()
+
+
+def _overcounted_pools(graph: onnx.GraphProto) -> dict[int, list[int]]:
+    """Pooling nodes in ceil mode whose inferred size counts a window past the input, and a kernel whose does not."""
+    values = (*graph.value_info, *graph.input, *graph.output)
+    sizes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+    found = {}
+    for i, node in enumerate(graph.node):
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        x, y = sizes.get(node.input[0] if node.input else "", []), sizes.get(node.output[0] if node.output else "", [])
+        if node.op_type not in POOLS or not attributes.get("ceil_mode") or len(x) != len(y):
+            continue
+        spatial = len(x) - 2
+        pads = list(attributes.get("pads") or [0] * 2 * spatial)
+        strides, dilations = (attributes.get(name) or [1] * spatial for name in ("strides", "dilations"))
+        kernel = [(k - 1) * dilation + 1 for k, dilation in zip(attributes["kernel_shape"], dilations, strict=True)]
+        for axis, (size, count) in enumerate(zip(x[2:], y[2:], strict=True)):
+            if size and (count - 1) * strides[axis] >= size + pads[axis]:
+                kernel[axis] = size + pads[axis] + pads[spatial + axis] - (count - 2) * strides[axis]
+                found[i] = kernel
+    return found
+
+
+def _is_ceil_pool(node: onnx.NodeProto) -> bool:
+    return node.op_type in POOLS and any(a.name == "ceil_mode" and a.i for a in node.attribute)
+
+
+def _forget_shapes(graph: onnx.GraphProto, names: Iterable[str]) -> None:
+    """Drops what the file says of some tensors' sizes."""
+    for value in (*graph.value_info, *graph.output):
+        if value.name in names:
+            for dim in value.type.tensor_type.shape.dim:
+                dim.Clear()

@@ -1,0 +1,1 @@
+"""From activations and gradients to heatmaps, as graph nodes."""

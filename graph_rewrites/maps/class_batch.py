@@ -1,0 +1,194 @@
+"""K classes of one image in one run: each sample is repeated K times, as late in the network as possible.
+
+Everything before the repeat runs once per image; everything after it is the ordinary graph at batch N*K. Scores alone
+need no repeat: one row has those of all classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from ..autodiff.reverse import tensors_between
+from ..build.builder import Emitter
+from ..graph.node import needed_nodes, replace_input, used_tensors
+from ..graph.tensors import Tensor
+from ..model.model_file import Model
+
+# The symbol of the size N*K in the file.
+ROWS = "batch*targets"
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Where samples are repeated: before node `position`, on these tensors.
+
+    `batch` is the symbol of the batch size there.
+    """
+
+    position: int
+    tensors: list[Tensor]
+    batch: str
+
+
+class Rows:
+    """The rows of the explained part: one per sample, or K per sample where it is repeated.
+
+    Args:
+        op: appends the nodes.
+        layers: names of the tensors that are explained.
+        score: name of the tensor that holds the class scores.
+        forward_only: only what the forward pass gives is asked for, so that no sample is repeated.
+    """
+
+    def __init__(self, op: Emitter, layers: Sequence[str], score: str, forward_only: bool = False) -> None:
+        self._op, self._score = op, score
+        self.repeat = None if forward_only else find_repeat(op.model, layers, score)
+        self.width: int | str = "targets" if forward_only or self.repeat else 1  # K
+        self._repeated: dict[str, Tensor] = {}
+
+    def apply(self, target: Tensor) -> None:
+        """Repeats each sample as many times as `target` [N, K], or what is given in its place, has columns."""
+        self.target = target
+        if self.repeat is not None:
+            self._repeated = apply_repeat(self._op, self.repeat, self._score, target)
+
+    @property
+    def targets(self) -> Tensor:
+        """The classes of each row: [N*K, 1] where samples are repeated, else [N, K]."""
+        if self.repeat is None:
+            return self.target
+        result = self._op.Reshape(self.target, [-1, 1])
+        result.shape = [ROWS, 1]
+        return result
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """The tensor with its samples repeated, where they are."""
+        return self._repeated.get(tensor.name, tensor)
+
+    def repeats(self, tensor: Tensor) -> bool:
+        """Whether the model's own tensor holds repeated samples, so that only `once` gives each one time."""
+        return self.repeat is not None and tensor.name not in self._repeated
+
+    def once(self, tensor: Tensor) -> Tensor:
+        """Each sample's first row of a tensor that holds repeated ones."""
+        return tensor if self.repeat is None else first_rows(self._op, tensor, self.target)
+
+
+def find_repeat(model: Model, layers: Sequence[str], score: str) -> Repeat | None:
+    """The latest place, at or before the layers, where all that is still used has the samples as its first axis.
+
+    That is one tensor in a plain network; beside it a skip connection, or inputs that join later, such as a question.
+    What is computed of shapes has no such axis: a place where it is in use would leave it counting too few samples. The
+    inputs themselves are the place of last resort. Returns None where the batch size is fixed, or where an output after
+    the place does not have the batch as its first axis: then K is 1.
+    """
+    path = _data_path(model, score)
+    inputs = [tensor for tensor in model.inputs if tensor.name in path]
+    batches = {tensor.shape[0] if tensor.shape else None for tensor in inputs}
+    batch = batches.pop() if len(batches) == 1 else None
+    if not isinstance(batch, str):
+        return None
+    place = Repeat(0, inputs, batch)
+    live = {tensor.name: tensor for tensor in inputs}
+    beyond_inputs = bool(layers) and live.keys().isdisjoint(layers)
+    if beyond_inputs:
+        _put_trunk_first(model, layers)
+    last_use = {t.name: i for i, n in enumerate(model.graph.nodes) if _is_on(n, path) for t in used_tensors(n)}
+    for index, node in enumerate(model.graph.nodes if beyond_inputs else []):
+        live |= {tensor.name: tensor for tensor in node.outputs if tensor.name in path}
+        live = {name: tensor for name, tensor in live.items() if last_use.get(name, -1) > index}
+        if all(tensor.shape and tensor.shape[0] == batch for tensor in live.values()):
+            place = Repeat(index + 1, list(live.values()), batch)
+        if any(tensor.name in layers for tensor in node.outputs):
+            break
+    after = _outputs(_repeated_nodes(model, place, path))
+    outputs = [tensor for tensor in model.graph.outputs if tensor.name in after]
+    return place if all(tensor.shape and tensor.shape[0] == batch for tensor in outputs) else None
+
+
+def _put_trunk_first(model: Model, layers: Sequence[str]) -> None:
+    """Sorts what the earliest layer depends on before all else, so that a question is read after the place."""
+    trunk = min((needed_nodes(model.graph.nodes, [layer]) for layer in layers), key=len)
+    inside = {id(node) for node in trunk}
+    model.graph.nodes[:] = [*trunk, *(node for node in model.graph.nodes if id(node) not in inside)]
+
+
+def apply_repeat(op: Emitter, repeat: Repeat, score: str, target: Tensor) -> dict[str, Tensor]:
+    """Repeats each sample K times at the place; original outputs after it keep each sample's first row.
+
+    Args:
+        op: appends the nodes.
+        repeat: the place.
+        score: name of the tensor that the repeated rows lead to.
+        target: int64 [N, K].
+
+    Returns:
+        The repeated tensors, by the name of the tensor they repeat.
+    """
+    path = _data_path(op.model, score)
+    nodes = _repeated_nodes(op.model, repeat, path)
+    after = _outputs(nodes)
+    repeated: dict[str, Tensor] = {}
+    with op.inserting_at(repeat.position), op.scope("repeat"):
+        targets = op.size(target, 1)
+        # Counted from the samples, not from `target`: too few rows there must not drop any sample.
+        count = op.Squeeze(op.Mul(op.size(repeat.tensors[0], 0), targets))
+        sample = op.Div(op.Range(np.array(0), count, np.array(1)), targets)
+        for tensor in repeat.tensors:
+            repeated[tensor.name] = result = op.Gather(tensor, sample, axis=0)
+            result.shape = [ROWS, *tensor.shape[1:]]
+            for node in nodes:
+                replace_input(node, tensor, result)
+    unchanged = {size for tensor in op.model.inputs for size in tensor.shape or ()} - {repeat.batch}
+    for tensor in op.model.graph.tensors().values():
+        if tensor.name in after and tensor.shape:
+            tensor.shape = [_symbol(size, repeat.batch, unchanged) for size in tensor.shape]
+    with op.scope("repeat"):
+        for index, tensor in enumerate(op.model.graph.outputs):
+            if tensor.name in after:
+                name, tensor.name = tensor.name, op.unique(tensor.name)
+                first = first_rows(op, tensor, target)
+                first.name, first.shape = name, [repeat.batch, *tensor.shape[1:]]
+                op.model.graph.outputs[index] = first
+    return repeated
+
+
+def _symbol(size: int | str | None, batch: str, unchanged: set[int | str | None]) -> int | str | None:
+    """The size's symbol after the repeat: "heads*N" counts more rows there, and runtimes want one value a symbol."""
+    if not isinstance(size, str) or size in unchanged:
+        return size
+    return ROWS if size == batch else f"{size}*targets"
+
+
+def first_rows(op: Emitter, tensor: Tensor, target: Tensor) -> Tensor:
+    """Each sample's first of its K rows: [N*K, ...] to [N, ...]; `target` is [N, K]."""
+    starts = op.Range(np.array(0), op.Squeeze(op.size(tensor, 0)), op.Squeeze(op.size(target, 1)))
+    return op.Gather(tensor, starts, axis=0)
+
+
+def _data_path(model: Model, score: str) -> set[str]:
+    """Names of the tensors, of any dtype, that depend on the inputs and that the score depends on."""
+    return tensors_between(model.graph.nodes, [tensor.name for tensor in model.inputs], [score], floats_only=False)
+
+
+def _repeated_nodes(model: Model, repeat: Repeat, path: set[str]) -> list[gs.Node]:
+    """The nodes that will compute repeated rows: on the path after the place, and whatever hangs on those."""
+    starts, found, reached = {tensor.name for tensor in repeat.tensors}, [], set[str]()
+    for node in model.graph.nodes[repeat.position :]:
+        read = {tensor.name for tensor in used_tensors(node)}
+        if read & reached or (read & starts and _is_on(node, path)):
+            found.append(node)
+            reached.update(tensor.name for tensor in node.outputs if tensor.name)
+    return found
+
+
+def _outputs(nodes: Sequence[gs.Node]) -> set[str]:
+    return {tensor.name for node in nodes for tensor in node.outputs}
+
+
+def _is_on(node: gs.Node, path: set[str]) -> bool:
+    return any(tensor.name in path for tensor in node.outputs)

@@ -1,0 +1,60 @@
+"""Maps brought to the input's size and to [0, 1], or [-1, 1] where they are signed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..build.builder import Emitter
+from ..graph.tensors import Tensor
+
+
+def heatmaps(op: Emitter, cams: Sequence[Tensor], size: Tensor) -> list[Tensor]:
+    """Maps at the input's size, each divided by its largest magnitude; all zero where the map is.
+
+    Maps of one resolution are brought there together: a network has many layers and few resolutions.
+
+    Args:
+        op: appends the nodes.
+        cams: [rows, 1, *spatial] each, one to three spatial axes.
+        size: int64 vector, the input's spatial sizes.
+
+    Returns:
+        Of each, [rows, 1, *size] in [0, 1] or, for maps with negative values, [-1, 1].
+    """
+    alike: dict[tuple[int | str, ...], list[int]] = {}
+    for index, cam in enumerate(cams):
+        spatial = tuple(cam.shape[2:])
+        alike.setdefault((index,) if None in spatial else ("of", *spatial), []).append(index)
+    found: dict[int, Tensor] = {}
+    for members in alike.values():
+        if len(members) == 1:
+            found[members[0]] = normalised(op, resized(op, cams[members[0]], size))
+            continue
+        together = normalised(op, resized(op, op.Concat(*(cams[index] for index in members), axis=1), size))
+        parts = op.Split(together, [1] * len(members), axis=1, outputs=len(members))
+        found.update(zip(members, parts, strict=True))
+    return [found[index] for index in range(len(cams))]
+
+
+def pixel_heatmap(op: Emitter, attribution: Tensor) -> Tensor:
+    """[rows, C, *size] to [rows, 1, *size] in [0, 1]: the largest magnitude over channels, over its maximum."""
+    return normalised(op, op.reduce("ReduceMax", op.Abs(attribution), [1]))
+
+
+def normalised(op: Emitter, tensor: Tensor) -> Tensor:
+    """Each map of [rows, C, *size] divided by its largest magnitude, if that is not zero."""
+    peak = op.reduce("ReduceMax", op.Abs(tensor), range(2, len(tensor.shape)))
+    return op.Div(tensor, op.divisor(peak))
+
+
+def resized(op: Emitter, maps: Tensor, size: Tensor) -> Tensor:
+    """[rows, C, *spatial] to [rows, C, *size], (bi-, tri-)linearly with half-pixel centres."""
+    lead = op.sizes(maps, [0, 1])
+    if len(maps.shape) == 3:  # runtimes resize lines as images of height 1
+        image = op.Unsqueeze(maps, [2])
+        return op.Squeeze(_resize(op, image, op.join(lead, [1], size)), [2])
+    return _resize(op, maps, op.join(lead, size))
+
+
+def _resize(op: Emitter, tensor: Tensor, sizes: Tensor) -> Tensor:
+    return op.Resize(tensor, None, None, sizes, mode="linear", coordinate_transformation_mode="half_pixel")

@@ -1,0 +1,96 @@
+"""Excitation backprop: maps of marginal winning probabilities, and of their contrast between classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...autodiff.reverse import reach, sources, tensors_between
+from ...backward_rules.excitation.channel_signs import is_constant
+from ...backward_rules.excitation.rules import SCALES
+from ...backward_rules.registry import rule_set
+from ...build.builder import Emitter
+from ...errors import OnnxplainError
+from ...graph.node import used_tensors
+from ...graph.tensors import Tensor, is_float, rank
+from ...targets.axes import WEIGHTED
+from ..backward_pass import Place, Trace
+from ..registry import method
+
+
+@method("mwp", rules="mwp")
+def mwp(layer: Place) -> Tensor:
+    """The marginal winning probability at the layer, summed over channels (Zhang et al. 2016)."""
+    return layer.op.reduce("ReduceSum", layer.gradient, [1])
+
+
+def contrast(trace: Trace, names: Sequence[str]) -> dict[str, Tensor | None]:
+    """MWP of the class minus MWP of its dual, whose weights in the last layer are the class's with the opposite sign.
+
+    Both are taken one layer below the last; as all that follows is linear, their difference flows on alone. That needs
+    two maps of one sum. Where words before take a share of what the layer gets, they take another of the dual's: there
+    both flow to the layer, and are divided by their sums first.
+    """
+    ones = {trace.scores.name: trace.ones()}
+    top = _last_weighted(trace, names)
+    classes = trace.sweep(ones, [top], trace.rules)[top]
+    duals = trace.sweep(ones, [top], rule_set("mwp-dual"))[top]
+    shared = [name for name in names if _is_shared(trace, name, top)]
+    alone = [name for name in names if name not in shared]
+    found = trace.sweep({top: trace.op.Sub(classes, duals)}, alone, trace.rules)
+    own, against = (trace.sweep({top: each}, shared, trace.rules) for each in (classes, duals))
+    for name in shared:
+        found[name] = trace.op.Sub(_of_one(trace.op, own[name]), _of_one(trace.op, against[name]))
+    return found
+
+
+@method("c-mwp", rules="mwp", backward=contrast)
+def contrastive_mwp(layer: Place, *, relu: bool = False) -> Tensor:
+    """The contrastive marginal winning probability, summed over channels (Zhang et al. 2016).
+
+    Negative where the other classes win more than this one; `relu` cuts that off, as the paper's figures do.
+    """
+    total = layer.op.reduce("ReduceSum", layer.gradient, [1])
+    return layer.op.Relu(total) if relu else total
+
+
+def _is_shared(trace: Trace, name: str, top: str) -> bool:
+    """Whether anything joins on the way from a tensor to `top`, and takes a share, that the image has no part in.
+
+    So do words; a factor takes none.
+    """
+    nodes, op = trace.nodes, trace.op
+    before = sources(nodes, [name])
+    known = [*op.model.inputs, *(tensor for node in nodes for tensor in node.outputs)]
+    own = reach(
+        nodes, [tensor.name for tensor in known if tensor.name in before and is_float(tensor)], floats_only=True
+    )
+    path = tensors_between(nodes, [name], [top])
+    return any(
+        tensor.name not in {*own, ""} and is_float(tensor) and not is_constant(op, tensor)
+        for node in nodes
+        if node.op not in SCALES and any(made.name in path for made in node.outputs)
+        for tensor in used_tensors(node)
+    )
+
+
+def _of_one(op: Emitter, relevance: Tensor) -> Tensor:
+    """Relevance [rows, ...] divided by its sum over each row; where there is none, none."""
+    total = op.reduce("ReduceSum", relevance, list(range(1, rank(relevance))))
+    return op.Div(relevance, op.Add(total, op.cast_like(op.LessOrEqual(total, 0.0), total)))
+
+
+def _last_weighted(trace: Trace, names: Sequence[str]) -> str:
+    """The input of the last layer with weights, which all of the score must pass."""
+    end = [trace.scores.name]
+    path = tensors_between(trace.nodes, names, end)
+    for node in reversed(trace.nodes):
+        inputs: list[str] = [tensor.name for tensor in node.inputs[:2] if tensor.name in path]
+        if node.op in WEIGHTED and node.outputs[0].name in path and len(inputs) == 1:
+            others = [one for one in trace.nodes if one is not node]
+            if not tensors_between(others, names, end):
+                return inputs[0]
+            break
+    raise OnnxplainError(
+        f"{trace.op.model.name}: no layer with weights that all of the score passes lies between it and the explained "
+        "layer, so there is no dual class to contrast with; choose an earlier layer, or method mwp"
+    )

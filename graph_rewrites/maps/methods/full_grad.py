@@ -1,0 +1,73 @@
+"""FullGrad: the input and every bias, each times the gradient there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import onnx_graphsurgeon as gs
+
+from ...autodiff.reverse import tensors_between
+from ...build.builder import Emitter
+from ...graph.tensors import Tensor
+from ...targets.axes import layout
+from ...targets.grid import Grid
+from ..backward_pass import FLOAT32, Place
+from ..heatmap import resized
+from ..registry import method
+
+
+@method("full-grad", at="model")
+def full_grad(image: Place) -> Tensor:
+    """psi(x dy/dx) + the sum over layers and channels of psi(b dy/dz) (Srinivas and Fleuret 2019).
+
+    psi takes magnitudes, brings each layer's to [0, 1] and to the input's size. A layer's bias is that of a
+    convolution, what batch normalisation adds, or a constant that is added to feature maps.
+    """
+    op, trace = image.op, image.trace
+    biases = list(_biases(image))
+    grads = trace.gradients([image.rows.name, *(layer.name for layer, _ in biases)])
+    total = _rescaled_sum(op, op.Mul(image.activation, image.gradient))
+    for layer, bias in biases:
+        grad = grads[layer.name]
+        if grad is not None:
+            contribution = Grid(layout(layer)).maps(op, op.Mul(grad, op.cast_like(bias(), grad)))
+            total = op.Add(total, resized(op, _rescaled_sum(op, op.cast_like(contribution, FLOAT32)), image.size))
+    return total
+
+
+def _rescaled_sum(op: Emitter, maps: Tensor) -> Tensor:
+    """Magnitudes [rows, C, *spatial], brought to [0, 1] in each row, summed over channels: [rows, 1, *spatial]."""
+    axes = range(1, len(maps.shape))
+    magnitude = op.Abs(maps)
+    raised = op.Sub(magnitude, op.reduce("ReduceMin", magnitude, axes))
+    peak = op.reduce("ReduceMax", raised, axes)
+    return op.reduce("ReduceSum", op.Div(raised, op.divisor(peak)), [1])
+
+
+def _biases(image: Place) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
+    """The feature maps on the way to the score that a bias is added to, and how to emit it, [C, 1, ...]."""
+    op = image.op
+    path = tensors_between(image.trace.nodes, [image.rows.name], [image.trace.scores.name])
+    rank = len(image.rows.shape)
+    for node in image.trace.nodes:
+        out, others = node.outputs[0], [tensor for tensor in node.inputs if tensor.name not in path]
+        if out.name not in path or len(out.shape or []) != rank or len(others) == len(node.inputs):
+            continue
+        if node.op in ("Conv", "ConvTranspose") and len(node.inputs) > 2:
+            yield out, partial(_over_channels, op, node.inputs[2], rank)
+        elif node.op == "BatchNormalization":
+            yield out, partial(_shift, op, node, rank)
+        elif node.op == "Add" and len(others) == 1:
+            yield out, partial(op.Identity, others[0])
+
+
+def _shift(op: Emitter, node: gs.Node, rank: int) -> Tensor:
+    """What batch normalisation adds: bias - mean * scale / sqrt(variance + epsilon), [C, 1, ...]."""
+    _, scale, bias, mean, variance = node.inputs
+    deviation = op.Sqrt(op.Add(variance, node.attrs.get("epsilon", 1e-5)))
+    return _over_channels(op, op.Sub(bias, op.Div(op.Mul(mean, scale), deviation)), rank)
+
+
+def _over_channels(op: Emitter, vector: Tensor, rank: int) -> Tensor:
+    return op.Reshape(vector, [-1, *[1] * (rank - 2)])

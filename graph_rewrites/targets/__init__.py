@@ -1,0 +1,1 @@
+"""What is explained, and where: scores, layers, and how a layer lies over the input."""

@@ -1,0 +1,207 @@
+"""The layers that can be explained: tensors with spatial axes, or with tokens, on a path to the score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_graphsurgeon as gs
+
+from ..autodiff.reverse import reach, sources, tensors_between
+from ..errors import OnnxplainError, UsageError, closest
+from ..graph.tensors import Tensor, value_of
+from ..model.model_file import Model
+from .axes import CHANNELS_LAST, CONVOLUTIONS, POINTWISE, POOLS, SPATIAL, WEIGHTED, channel_axis, has_spatial_extent
+from .grid import MAX_EXTRA_TOKENS, fills_a_grid, image_input
+
+ALL = "all"
+# What these make are the values of their input, rounded or in another order of axes.
+PASSING = {"QuantizeLinear", "DequantizeLinear", "Transpose", "Identity", "Dropout", "Cast"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that can be explained.
+
+    `name` is the tensor that holds its feature maps, `op_type` the operator that makes it, `shape` its sizes (a string
+    or None where a size is known only at run time), `is_default` whether it is explained when none is chosen.
+    """
+
+    name: str
+    op_type: str
+    shape: tuple[int | str | None, ...]
+    is_default: bool = False
+
+
+def candidate_layers(model: Model, score: str) -> list[Layer]:
+    """The layers on the path to the tensor `score`, in graph order.
+
+    Of tokens, the layers at which the score depends on all of them. The default is the last convolutional layer after
+    its activation, as in Grad-CAM (Selvaraju et al. 2017, section 3), in transformers the last one of tokens; of a
+    model that makes maps of its own, as for segmentation, the last layer that weights still follow.
+    """
+    nodes = model.graph.nodes
+    path = tensors_between(nodes, [tensor.name for tensor in model.inputs], [score])
+    whole = _seen_whole(nodes, path, score)
+    outputs = {tensor.name for tensor in model.graph.outputs}
+    spatial: set[str] = set()
+    ends: list[gs.Node] = []
+    blocks: list[gs.Node] = []
+    for node in nodes:
+        out = node.outputs[0] if node.outputs else None
+        if out is None or out.name not in path or id(node) not in model.sources:  # what a score appends is no layer
+            continue
+        starts = node.op in CONVOLUTIONS
+        continues = node.op in SPATIAL and any(tensor.name in spatial for tensor in node.inputs)
+        if (starts or continues) and has_spatial_extent(out):
+            spatial.add(out.name)
+            if _origin(node).op == "Pad":  # a layer with a border is no layer of its own
+                continue
+            if out.name in outputs or not _continued_by(out, POINTWISE | {"Transpose"} | CHANNELS_LAST):
+                ends.append(node)
+        elif out.name in whole and _is_block(node, path) and has_spatial_extent(out) and _is_over_image(model, out):
+            blocks.append(node)
+    found = {node.outputs[0].name: node for node in (*ends, *blocks)}
+    maps = _made_of_maps(model, path)
+    default = _default(nodes, [node for node in ends if node.outputs[0].name not in maps] or ends, blocks)
+    return [
+        Layer(name, found[name].op, tuple(map(_told, tensor.shape)), found[name] is default)
+        for name, tensor in ((n.outputs[0].name, n.outputs[0]) for n in nodes if n.outputs)
+        if name in found
+    ]
+
+
+def _default(nodes: Sequence[gs.Node], ends: Sequence[gs.Node], blocks: Sequence[gs.Node]) -> gs.Node | None:
+    """The last convolutional layer; the last block where blocks follow it."""
+    convolutional = [node for node in ends if _origin(node).op not in POOLS | {"Resize", "Upsample"}]
+    last = convolutional[-1] if convolutional else None
+    after = reach(nodes, {last.outputs[0].name}) if last is not None else None
+    later = [node for node in blocks if after is None or node.outputs[0].name in after]
+    return later[-1] if later else last
+
+
+def _origin(node: gs.Node) -> gs.Node:
+    """The node that made the values which this one, and others before it, only pass on."""
+    while node.op in PASSING and node.inputs[0].inputs:
+        node = node.inputs[0].inputs[0]
+    return node
+
+
+def _made_of_maps(model: Model, path: set[str]) -> set[str]:
+    """The tensors that lead to an output with spatial axes, and on the path to no further layer with weights."""
+    nodes = model.graph.nodes
+    outputs = [tensor.name for tensor in model.graph.outputs if has_spatial_extent(tensor)]
+    weighted = [node for node in nodes if node.op in WEIGHTED]
+    followed = sources(nodes, [t.name for n in weighted if n.outputs[0].name in path for t in n.inputs])
+    return sources([node for node in nodes if node.op not in WEIGHTED], outputs) - followed
+
+
+def _seen_whole(nodes: Sequence[gs.Node], path: set[str], score: str) -> set[str]:
+    """The tensors of which the score sees every token.
+
+    Where only a class token leads on to the score, it sees the other tokens by the attentions before that alone.
+    """
+    mixing = [node.outputs[0].name for node in nodes if _mixes_tokens(node, path)]
+    return sources([node for node in nodes if not _picks_tokens(node)], [score]) | sources(nodes, mixing)
+
+
+def _is_block(node: gs.Node, path: set[str]) -> bool:
+    """Whether the node ends or begins a transformer's block: a residual sum or normalisation, channels last."""
+    out = node.outputs[0]
+    if out.shape is None or len(out.shape) not in (3, 4, 5):
+        return False
+    computed = [tensor for tensor in node.inputs if tensor.name in path]
+    residual = node.op == "Add" and len(computed) == 2 and len({len(t.shape or ()) for t in computed}) == 1
+    return (residual or _normalises(node, path)) and channel_axis(out) == len(out.shape) - 1
+
+
+def _normalises(node: gs.Node, path: set[str]) -> bool:
+    """Whether the node is a normalisation, or ends one in parts: (x - mean) / sqrt(variance) * scale + bias."""
+    if node.op in CHANNELS_LAST:
+        return True
+    if _continued_by(node.outputs[0], POINTWISE):
+        return False
+    while node.op in ("Add", "Mul", "Cast"):
+        computed = [tensor for tensor in node.inputs if tensor.name in path]
+        if len(computed) != 1 or not computed[0].inputs:
+            break
+        node = computed[0].inputs[0]
+    if node.op not in ("Div", "Mul") or node.inputs[1].name not in path:
+        return False
+    (maker,) = node.inputs[1].inputs or (None,)
+    return maker is not None and maker.op == ("Sqrt" if node.op == "Div" else "Reciprocal")
+
+
+def _continued_by(tensor: Tensor, op_types: set[str]) -> bool:
+    """Whether the tensor is only half a layer: one operator of these takes it further, and nothing else uses it."""
+    return len(tensor.outputs) == 1 and tensor.outputs[0].op in op_types
+
+
+def _is_over_image(model: Model, tensor: Tensor) -> bool:
+    try:
+        return fills_a_grid(model, tensor, image_input(model, tensor))
+    except OnnxplainError:
+        return False
+
+
+def _picks_tokens(node: gs.Node) -> bool:
+    """Whether the node takes few tokens out of all, as a class token is taken."""
+    tokens = node.inputs[0] if node.op in ("Gather", "Slice") else None
+    if tokens is None or len(tokens.shape or ()) != 3 or tokens.shape[1] == 1 or channel_axis(tokens) != 2:
+        return False
+    if node.op == "Gather":
+        indices = value_of(node.inputs[1])
+        return bool(node.attrs.get("axis", 0) == 1 and indices is not None and indices.size <= MAX_EXTRA_TOKENS)
+    start, end, axis = [value_of(tensor) for tensor in node.inputs[1:4]] if len(node.inputs) > 3 else [None] * 3
+    if start is None or end is None or axis is None or list(axis) != [1]:
+        return False
+    return bool(0 <= start[0] < end[0] <= MAX_EXTRA_TOKENS)
+
+
+def _mixes_tokens(node: gs.Node, path: set[str]) -> bool:
+    """Whether the node is a product of two computed tensors, as in attention, or an attention itself."""
+    if not node.outputs or node.outputs[0].name not in path:
+        return False
+    computed = [tensor for tensor in node.inputs if tensor.name in path]
+    return "Attention" in node.op or (node.op in ("MatMul", "Einsum") and len(computed) == 2)
+
+
+def _told(size: int | str | None) -> int | str | None:
+    """The size as the model tells it; None where shape inference made up a symbol."""
+    return None if isinstance(size, str) and size.startswith("unk__") else size
+
+
+def choose_layers(model: Model, score: str, names: str | Sequence[str] | None) -> list[Tensor]:
+    """The tensors to explain: those named (by tensor or by node), all candidates for "all", or the default layer.
+
+    Raises:
+        UsageError: an unknown name.
+        OnnxplainError: no layer has spatial axes, or a named one is not on the path to the score.
+    """
+    tensors = {tensor.name: tensor for tensor in model.graph.tensors().values() if isinstance(tensor, gs.Variable)}
+    names = [names] if isinstance(names, str) else names
+    if not names or (list(names) == [ALL] and ALL not in tensors):
+        found = [layer.name for layer in candidate_layers(model, score) if names or layer.is_default]
+        if not found:
+            raise OnnxplainError(
+                f"{model.name}: no convolutional layer with spatial axes lies on the path to {score!r}; "
+                "name a tensor with layers="
+            )
+        return [tensors[name] for name in found]
+    by_node = {node.name: node.outputs[0] for node in model.graph.nodes if node.name and node.outputs}
+    chosen = []
+    for name in dict.fromkeys(names):
+        tensor = tensors.get(name) or by_node.get(name)
+        if tensor is None:
+            known = [layer.name for layer in candidate_layers(model, score)]
+            raise UsageError(f"{model.name}: no layer {name!r}; {closest(name, known)}")
+        if tensor.name not in tensors_between(model.graph.nodes, [tensor.name], [score]):
+            raise OnnxplainError(
+                f"{model.name}: layer {name!r} is not on the path to the score {score!r}; choose another"
+            )
+        if not has_spatial_extent(tensor):
+            raise OnnxplainError(
+                f"{model.name}: layer {name!r} has shape {tensor.shape}, no spatial axes; choose another"
+            )
+        chosen.append(tensor)
+    return chosen

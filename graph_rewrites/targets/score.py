@@ -1,0 +1,159 @@
+"""What is explained: class scores per sample, taken from the model's outputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import onnx
+
+from ..build.builder import Emitter
+from ..errors import OnnxplainError, UsageError, closest
+from ..graph.quantisation import before_quantiser
+from ..graph.tensors import Tensor, is_float
+from ..model.model_file import Model
+from .score_expression import emit_expression, is_expression
+from .scorer_model import join_scorer
+
+# Selvaraju et al. 2017, section 3: "the score for class c, y^c (before the softmax)".
+SQUASHERS = ("Softmax", "LogSoftmax", "Sigmoid")
+# Operators between the squashing and the output that only rename, retype or reshape.
+TRANSPARENT = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
+
+SCOPE = "onnxplain/score"  # of the nodes that make a score of the outputs
+
+# The name of an output, an expression of one (see `score_expression`), or a scoring model (its file or protobuf).
+ScoreSource = str | os.PathLike[str] | onnx.ModelProto
+
+
+@dataclass(frozen=True)
+class Logits:
+    """The class scores: `tensor` [N, classes(, 1, ...)], the output they lead to, and what squashes them there.
+
+    `is_output`: the tensor is that output itself, as a matrix. `expression`: how they are made of the output, if so.
+    `inputs`: inputs that this needs beside the model's own, from the logical names to the actual ones.
+    """
+
+    tensor: Tensor
+    output: str
+    squashed_by: str | None
+    is_output: bool
+    expression: str | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    def record(self) -> dict[str, str | None]:
+        """What the metadata of an explained model say of its score."""
+        record = {"output": self.output, "logits": self.tensor.name, "squashed_by": self.squashed_by}
+        return record | ({"expression": self.expression} if self.expression else {})
+
+
+def find_logits(model: Model, score: ScoreSource | None = None) -> Logits:
+    """The class scores that are explained; what must be computed for them is appended to the model.
+
+    Args:
+        model: the model.
+        score: an output, by name (the only float one, unless given); an expression of an output, see
+            `score_expression`; or a scoring model that takes outputs, see `join`.
+
+    Raises:
+        UsageError: several outputs and none named, or an unknown one.
+        OnnxplainError: the output holds no floats, or not one score per class.
+    """
+    outputs = {tensor.name: tensor for tensor in model.graph.outputs}
+    if isinstance(score, onnx.ModelProto) or (score is not None and _is_model_file(score, outputs)):
+        return Logits(join_scorer(model, score), next(iter(outputs)), None, False, "joined model")
+    if isinstance(score, os.PathLike):
+        raise UsageError(f"{score}: a score given as a file is an ONNX model; give one that ends in .onnx")
+    if score is not None and score not in outputs and is_expression(score):
+        op = Emitter(model, SCOPE)
+        bases = {name: _behind_squashing(tensor, keep_shape=True)[0] for name, tensor in outputs.items()}
+        name, tensor = emit_expression(op, score, outputs, bases)
+        return Logits(tensor, name, None, False, score, op.inputs)
+    output = _named(model, outputs, score)
+    tensor, squashed_by = _behind_squashing(outputs[output])
+    # A class may score beyond the range that the logits are quantised to.
+    tensor = before_quantiser(model, tensor)
+    shape = tensor.shape
+    if shape is None or len(shape) < 1 or any(size != 1 for size in shape[2:]):
+        written = output if output.isidentifier() else f'"{output}"'
+        words = f", or sequence({written}) of words [N, T, vocabulary]" if shape is not None and len(shape) == 3 else ""
+        raise OnnxplainError(
+            f"{model.name}: output {output!r} has shape {shape}, not one score per class [N, classes]; choose another "
+            f"output with score= (--score), or an expression such as mean({written}){words}"
+        )
+    return Logits(tensor, output, squashed_by, tensor.name == output and len(shape) == 2)
+
+
+def _is_model_file(score: ScoreSource, outputs: dict[str, Tensor]) -> bool:
+    return str(score) not in outputs and str(score).endswith(".onnx")
+
+
+def _named(model: Model, outputs: dict[str, Tensor], output: str | None) -> str:
+    floats = [name for name, tensor in outputs.items() if is_float(tensor)]
+    if output is None:
+        if not floats:
+            raise OnnxplainError(
+                f"{model.name}: none of the outputs {list(outputs)} holds floats; nothing has a gradient"
+            )
+        if len(floats) > 1:
+            raise UsageError(f"{model.name}: several outputs; choose one with score= (--score): {', '.join(floats)}")
+        return floats[0]
+    if output not in outputs:
+        raise UsageError(f"{model.name}: no output {output!r}; {closest(output, outputs)}")
+    if output not in floats:
+        raise OnnxplainError(f"{model.name}: output {output!r} holds no floats, so it has no gradient; choose another")
+    return output
+
+
+def _behind_squashing(output: Tensor, keep_shape: bool = False) -> tuple[Tensor, str | None]:
+    """The tensor before a final softmax or sigmoid, and which it is; the output itself where there is none.
+
+    `keep_shape`: only through operators that leave the shape as it is.
+    """
+    inner = output
+    while (before := _behind_transparent(inner)) is not None:
+        inner = before
+    if len(inner.inputs) != 1 or inner.inputs[0].op not in SQUASHERS:
+        return output, None
+    if keep_shape and inner.shape != output.shape:
+        return output, None
+    return inner.inputs[0].inputs[0], inner.inputs[0].op
+
+
+def _behind_transparent(tensor: Tensor) -> Tensor | None:
+    """The float tensor before a transparent operator, or a quantiser and dequantiser; None where there is none."""
+    maker = tensor.inputs[0] if len(tensor.inputs) == 1 else None
+    if maker is not None and maker.op == "DequantizeLinear" and maker.inputs[0].inputs:
+        maker = maker.inputs[0].inputs[0]
+        return maker.inputs[0] if maker.op == "QuantizeLinear" else None
+    if maker is None or maker.op not in TRANSPARENT or not is_float(maker.inputs[0]):
+        return None
+    return maker.inputs[0]
+
+
+def as_matrix(op: Emitter, logits: Tensor) -> Tensor:
+    """The logits as [rows, classes]; an output [N] is one class."""
+    if len(logits.shape) == 2:
+        return logits
+    return op.Reshape(logits, [-1, 1]) if len(logits.shape) == 1 else op.Flatten(logits, axis=1)
+
+
+def class_score(op: Emitter, logits: Tensor, target: Tensor) -> Tensor:
+    """The scores of some classes per row.
+
+    Args:
+        op: appends the nodes.
+        logits: [rows, classes].
+        target: int64 [rows, K], class indices; -1 is a row's top class, -2 its second, ...
+
+    Returns:
+        [rows, K].
+    """
+    place = op.Max(op.Sub(op.Neg(target), 1), 0)  # how many classes of the row score higher
+    most = op.Add(op.reduce("ReduceMax", place, [0, 1], keepdims=False), 1)
+    count = op.Min(op.Reshape(most, [1]), op.size(logits, 1))
+    _, order = op.TopK(logits, count, outputs=2, axis=1)
+    by_place = op.GatherElements(order, place, axis=1)
+    index = op.Where(op.Less(target, 0), by_place, target)
+    return op.GatherElements(logits, index, axis=1)

@@ -1,0 +1,111 @@
+"""The commands for the paper's experiments, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnxplain.engine.evaluation.metrics.pointing import energy_inside
+from onnxplain.engine.experiments.ablation import ABLATIONS
+
+from ..graph_rewrites.networks import residual_cnn, small_cnn
+from .test_cli import assert_refused, run
+
+RAW = ["--preprocess", "raw,scale=1/255,size=8x8"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A photo, a residual model and a plain one."""
+    cv2.imwrite(str(tmp_path / "photo.png"), np.random.default_rng(1).integers(0, 256, (20, 24, 3), np.uint8))
+    onnx.save(residual_cnn(), tmp_path / "residual.onnx")
+    onnx.save(small_cnn(), tmp_path / "plain.onnx")
+    return tmp_path
+
+
+def test_sweep_explains_every_layer(folder: Path) -> None:
+    command = ["sweep", "residual.onnx", "photo.png", *RAW, "-t", "3"]
+    result = run(folder, *command, "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    layers = [layer["name"] for layer in json.loads(run(folder, "layers", "residual.onnx", "--json").stdout)]
+    assert [row["layer"] for row in found["layers"]] == layers
+    assert {row["target"] for row in found["layers"]} == {3}
+    assert found["layers"][-1]["rank_correlation"] == pytest.approx(1)
+    assert found["memory"] > 2**20
+    assert cv2.imread(str(folder / "sweep.png")).std() > 20
+    printed = run(folder, *command, "--layers", "blocks", "-o", "blocks.jpg").stdout
+    assert "block" in printed
+    assert "stem" not in printed
+    assert "rewriting" in printed
+    assert (folder / "blocks.jpg").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["plain.onnx", "photo.png", "--layers", "blocks"], 1, ["none of its 3 layers", "residual block"]),
+        (["plain.onnx", "photo.png", "--method", "gradient"], 2, ["explains the input"]),
+        (["plain.onnx", "photo.png", "--layer", "relu3"], 2, ["'relu3'", "relu2"]),
+        (["plain.onnx"], 2, ["no image given"]),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_one_line(folder: Path, arguments: list[str], code: int, words: list[str]) -> None:
+    assert_refused(run(folder, "sweep", *arguments, *RAW), code, *words)
+    assert not (folder / "sweep.png").exists()
+
+
+def test_ablate_draws_what_each_part_of_grad_cam_does(folder: Path) -> None:
+    command = ["ablate", "residual.onnx", "photo.png", *RAW, "--layer", "stem"]
+    result = run(folder, *command, "-t", "3", "-t", "top1", "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert [row["ablation"] for row in found["drawn"]] == 2 * list(ABLATIONS)
+    assert found["measured"] == 0
+    assert cv2.imread(str(folder / "ablation.png")).std() > 20
+    assert "1 x 6 maps" in run(folder, *command).stdout
+    plain = run(folder, "ablate", "plain.onnx", "photo.png", *RAW)
+    assert plain.returncode == 0
+    assert "guided ReLU: left out" in plain.stderr
+    assert "1 x 4 maps" in plain.stdout
+
+
+def test_ablate_draws_the_first_images_and_names_what_fails(folder: Path) -> None:
+    (folder / "broken.png").write_bytes(b"\x89PNG")
+    given = ["photo.png", "broken.png"]
+    result = run(folder, "ablate", "residual.onnx", *given, *RAW)
+    assert result.returncode == 1
+    assert "broken.png" in result.stderr
+    assert (folder / "ablation.png").is_file()
+    assert "the first 1 of 2 images" in run(folder, "ablate", "residual.onnx", *given, *RAW, "--draw", "1").stderr
+    assert_refused(run(folder, "ablate", "residual.onnx"), 2, "no images given")
+
+
+def test_ablate_measures_where_boxes_are_given(folder: Path) -> None:
+    (folder / "photos").mkdir()
+    (folder / "photo.png").rename(folder / "photos" / "photo.png")
+    lines = ["image,label,x0,y0,x1,y1", "photo.png,cat,2,3,20,18", "photo.png,dog,0,0,9,9", "gone.png,cat,0,0,5,5"]
+    (folder / "boxes.csv").write_text("\n".join(lines))
+    (folder / "classes.csv").write_text("cat,3\ndog,\n")
+    command = ["ablate", "residual.onnx", "photos", *RAW, "--layer", "stem", "--annotations", "boxes.csv"]
+    result = run(folder, *command, "--mapping", "classes.csv", "--json")
+    assert result.returncode == 1
+    assert "gone.png" in result.stderr
+    found = json.loads(result.stdout)
+    assert found["measured"] == 1
+    assert list(found["measures"]) == list(ABLATIONS)
+    assert {row["target"] for row in found["drawn"]} == {3}
+    run(folder, "explain", "residual.onnx", "photos", *RAW, "--layer", "stem", "-t", "3", "--npy")
+    (path,) = (folder / "explanations").glob("*.npy")
+    region = np.zeros((20, 24), np.bool_)
+    region[3:18, 2:20] = True
+    inside = energy_inside(np.load(path), region)
+    assert found["measures"]["Grad-CAM"]["energy inside"] == pytest.approx(inside, abs=1e-6)
+    assert "guided ReLU" in run(folder, *command, "--mapping", "classes.csv").stdout
+    assert_refused(run(folder, *command), 2, "'cat'", "--labels")
+    assert_refused(run(folder, *command, "-t", "1"), 2, "--target or --annotations")
+    assert_refused(run(folder, *command, "--annotations", "none.csv"), 1, "none.csv", "no such")

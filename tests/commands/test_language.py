@@ -1,0 +1,151 @@
+"""The commands `caption` and `vqa`, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import onnx
+import pytest
+from onnxplain import rewrite
+
+from ..engine.language.networks import PHOTO, WORDS, answerer, captioner, greedy_decoder, without
+from ..graph_rewrites.networks import small_cnn
+from .test_cli import assert_refused, run, run_here
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A photo and models of all kinds."""
+    cv2.imwrite(str(tmp_path / "photo.png"), cv2.cvtColor(PHOTO, cv2.COLOR_RGB2BGR))
+    models = {
+        "captioner": captioner(),
+        "greedy": greedy_decoder(),
+        "stranger": greedy_decoder(vocabulary=[*WORDS[:-1], "below"]),
+        "one": answerer(seed=0),
+        "two": answerer(seed=3, answers=["red", "green", "2", "yes"]),
+        "open": answerer(vocabulary=["<unknown>", *WORDS[1:]], pad=None, unknown="<unknown>"),
+        "wordless": without(captioner(), "text"),
+        "silent": captioner(seed=5),
+        "classifier": small_cnn(),
+    }
+    for name, model in models.items():
+        onnx.save(model, tmp_path / f"{name}.onnx")
+    return tmp_path
+
+
+def test_a_caption_is_written_and_drawn(folder: Path) -> None:
+    result = run(folder, "caption", "captioner.onnx", "photo.png", "-o", "strip.png", "--json")
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["caption"] == "square red a"
+    words = summary["words"]
+    assert [one["word"] for one in words] == ["square", "red", "a"]
+    assert summary["log_probability"] == pytest.approx(sum(one["log_probability"] for one in words), abs=1e-5)
+    methods = ["grad-cam", "guided-backprop", "guided-grad-cam"]
+    explained = [(one["method"], one["target"], one["image"]) for one in summary["explanations"]]
+    assert explained == [(method, target, "photo.png") for method in methods for target in range(4)]
+    assert summary["picture"] == "strip.png"
+    assert cv2.imread(str(folder / "strip.png")).std() > 20
+    shown = run(folder, "caption", "captioner.onnx", "photo.png", "--decoder", "greedy.onnx", "--method", "grad-cam")
+    assert shown.returncode == 0, shown.stderr
+    assert "square red a" in shown.stdout
+    assert f"{words[1]['log_probability']:.3f}" in shown.stdout
+    assert (folder / "caption.png").is_file()
+
+
+def test_a_question_is_answered_by_several_models(folder: Path) -> None:
+    command = [
+        "vqa",
+        "one.onnx",
+        "photo.png",
+        "a red circle?",
+        "--beside",
+        "two.onnx",
+        "--methods",
+        "grad-cam,occlusion",
+    ]
+    result = run(folder, *command, "--answer", "2", "--answer", "red", "--json")
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["question"] == "a red circle?"
+    assert [one["model"] for one in summary["models"]] == ["one", "two"]
+    for model in summary["models"]:
+        shares = [answer["probability"] for answer in model["answers"]]
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) == pytest.approx(1, abs=1e-5)
+        explained = [(one["method"], one["label"]) for one in model["explanations"]]
+        assert explained == [(method, answer) for method in ("grad-cam", "occlusion") for answer in ("2", "red")]
+    assert cv2.imread(str(folder / "vqa.png")).std() > 20
+
+
+def test_an_unknown_word_is_told_where_the_model_takes_it(folder: Path) -> None:
+    result = run(folder, "vqa", "open.onnx", "photo.png", "a crimson circle", "--method", "grad-cam")
+    assert result.returncode == 0
+    assert result.stderr.strip() == "note: open does not know 'crimson' and reads it as an unknown word"
+    assert "a crimson circle" in result.stdout
+
+
+def test_a_method_that_the_model_does_not_allow_is_named_and_the_others_drawn(folder: Path) -> None:
+    result = run(folder, "caption", "captioner.onnx", "photo.png", "--methods", "cam,grad-cam", "--json")
+    assert result.returncode == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("error: cam: captioner.onnx: CAM needs")
+    assert {one["method"] for one in json.loads(result.stdout)["explanations"]} == {"grad-cam"}
+
+
+def test_an_explained_captioner_needs_no_flags_but_its_method(folder: Path) -> None:
+    onnx.save(rewrite(folder / "captioner.onnx", score="sequence(logits)"), folder / "explained.onnx")
+    found = [
+        json.loads(run(folder, "caption", f"{name}.onnx", "photo.png", "--method", "grad-cam", "--json").stdout)
+        for name in ("captioner", "explained")
+    ]
+    assert found[0]["caption"] == found[1]["caption"]
+    assert found[0]["log_probability"] == pytest.approx(found[1]["log_probability"], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["caption", "captioner.onnx", "photo.png", "--caption", "a rde circle"], 2, ["'rde'", "'red'"]),
+        (["caption", "captioner.onnx", "photo.png", "--caption", "a " * 9], 2, ["too long", "9 words, at most 6"]),
+        (["caption", "captioner.onnx", "photo.png", "--caption", "?"], 2, ["the caption is empty"]),
+        (["caption", "captioner.onnx", "none.png"], 1, ["none.png", "check the path"]),
+        (["caption", "none.onnx", "photo.png"], 1, ["none.onnx", "no such file"]),
+        (["caption", "classifier.onnx", "photo.png"], 2, ["classifier.onnx", "onnxplain explain"]),
+        (["caption", "one.onnx", "photo.png"], 2, ["one.onnx", "onnxplain vqa"]),
+        (["caption", "greedy.onnx", "photo.png"], 2, ["greedy.onnx", "--decoder"]),
+        (["caption", "wordless.onnx", "photo.png"], 1, ["wordless.onnx", "vocabulary", "docs/language.md"]),
+        (["caption", "silent.onnx", "photo.png"], 1, ["silent.onnx", "before the first word", "--caption"]),
+        (["caption", "captioner.onnx", "photo.png", "--decoder", "stranger.onnx"], 2, ["stranger.onnx", "'below'"]),
+        (["caption", "captioner.onnx", "photo.png", "--decoder", "none.onnx"], 1, ["none.onnx", "no such file"]),
+        (["caption", "captioner.onnx", "photo.png", "--layer", "mops"], 2, ["'mops'", "'maps'"]),
+        (["caption", "captioner.onnx", "photo.png", "--method", "gradcam"], 2, ["gradcam", "'grad-cam'"]),
+        (["caption", "captioner.onnx", "photo.png", "-o", "caption.pdf"], 2, ["caption.pdf", ".png"]),
+        (["vqa", "one.onnx", "photo.png", "what colour?"], 2, ["'what'", "does not know"]),
+        (["vqa", "one.onnx", "photo.png", "a " * 7], 2, ["question too long: 7 words, at most 6"]),
+        (["vqa", "one.onnx", "photo.png", ""], 2, ["the question is empty"]),
+        (["vqa", "one.onnx", "photo.png", "a red", "--answer", "bleu"], 2, ["one.onnx", "'bleu'", "'blue'"]),
+        (
+            ["vqa", "one.onnx", "photo.png", "a red", "--answer", "blue", "--beside", "two.onnx"],
+            2,
+            ["two.onnx", "'blue'"],
+        ),
+        (["vqa", "captioner.onnx", "photo.png", "a red"], 2, ["captioner.onnx", "onnxplain caption"]),
+        (["vqa", "classifier.onnx", "photo.png", "a red"], 2, ["classifier.onnx", "onnxplain explain"]),
+        (["vqa", "one.onnx", "photo.png", "a red", "--beside", "none.onnx"], 1, ["none.onnx", "no such file"]),
+        (["vqa", "one.onnx", "one.onnx", "a red"], 1, ["one.onnx", "not a JPEG"]),
+    ],
+)
+def test_bad_input_is_one_line(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    words: list[str],
+) -> None:
+    before = sorted(folder.iterdir())
+    assert_refused(run_here(folder, monkeypatch, capsys, *arguments), code, *words)
+    assert sorted(folder.iterdir()) == before
