@@ -14,7 +14,8 @@ from .graph.node import replace_input
 from .maps.backward_pass import FLOAT32
 from .maps.class_batch import Rows
 from .model.metadata import VERSION, add_metadata
-from .model.model_file import ModelSource, read, write
+from .model.model import ModelSource, read
+from .model.writing import write
 from .rewrite import image_layout
 from .targets.axes import channel_axis
 from .targets.grid import grid_of, image_input

@@ -20,7 +20,8 @@ from .maps.class_batch import Rows
 from .maps.options import check_options
 from .maps.registry import Method, find_method
 from .model.metadata import VERSION, add_metadata, read_metadata
-from .model.model_file import ModelSource, read, write
+from .model.model import ModelSource, read
+from .model.writing import write
 from .targets.axes import channel_axis, layout, spatial_axes
 from .targets.grid import Grid, as_floats, first_image, grid_of, image_input
 from .targets.layers import Layer, candidate_layers, choose_layers

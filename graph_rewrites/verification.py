@@ -17,7 +17,8 @@ from .build.graph_io import Publisher, prune
 from .graph.node import key_of, replace_input, used_tensors
 from .graph.quantisation import real_layer
 from .graph.tensors import Tensor, schema
-from .model.model_file import Model, ModelSource, read, write
+from .model.model import Model, ModelSource, read
+from .model.writing import write
 from .targets.score import ScoreSource, find_logits
 
 NARROW = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}

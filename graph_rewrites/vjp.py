@@ -12,7 +12,8 @@ from .build.builder import Emitter
 from .build.graph_io import Publisher, prune
 from .errors import OnnxplainError, UsageError, closest
 from .graph.tensors import is_float
-from .model.model_file import ModelSource, read, write
+from .model.model import ModelSource, read
+from .model.writing import write
 
 
 def append_vjp(model: ModelSource, output: str, wrt: str | Sequence[str], rules: str = "standard") -> onnx.ModelProto:

@@ -6,7 +6,7 @@ from ..build.builder import Emitter
 from ..graph.node import key_of, replace_input, view
 from ..graph.quantisation import QUANTISED_OUTPUT
 from ..graph.tensors import schema
-from ..model.model_file import Model
+from ..model.model import Model
 from .decompose import EXPANSIONS, expand
 
 

@@ -36,37 +36,27 @@ Override: TypeAlias = Callable[..., Sequence[Gradient] | None]  # None: the node
 GRADIENTS: dict[str, Rule] = {}
 
 
-class RuleSet(dict[str, Override]):
-    """Backward rules by operator, laid over the gradient table, and what operators get that the set does not list.
-
-    Attributes:
-        name: of the set.
-        default: the rule of every operator that is not listed and that the gradient table differentiates; as a rule it
-            may return None. None: the operator's gradient. It is looked up when a node is met, so it holds for
-            operators that a plug-in adds.
-    """
-
-    def __init__(self, name: str, default: Override | None = None) -> None:
-        super().__init__()
-        self.name, self.default = name, default
-
-
 @dataclass(frozen=True)
 class Rules:
-    """The gradient table under a rule set.
+    """The gradient table with a rule set laid over it.
 
     Attributes:
-        laid_over: the rule set.
-        taken: names of the nodes that its rules took, for who must know whether they changed anything.
+        name: of the rule set.
+        listed: its rules by operator; a rule may return None to leave a node its gradient.
+        default: the rule of operators that are in the gradient table but not listed; None: their gradients. It is asked
+            when a node is met, so that it holds for operators that a plug-in adds.
+        taken: names of the nodes that a rule of the set took, noted as the sweep goes.
     """
 
-    laid_over: RuleSet
+    name: str
+    listed: Mapping[str, Override]
+    default: Override | None = None
     taken: list[str] = field(default_factory=list)
 
     def gradients(self, op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> Sequence[Gradient]:
         """The gradients of the node's inputs and captured tensors, by the first rule that takes the node."""
         key = key_of(node.source)
-        own = self.laid_over.get(key, self.laid_over.default if key in GRADIENTS else None)
+        own = self.listed.get(key, self.default if key in GRADIENTS else None)
         result = None if own is None else own(op, node, *flowing)
         if result is not None:
             self.taken.append(node.name)

@@ -16,22 +16,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..autodiff import gradients as gradients  # registers the gradient table
-from ..autodiff.reverse import Override, Rules, RuleSet
+from ..autodiff.reverse import Override, Rules
 from ..errors import OnnxplainError, UsageError, closest
 from ..graph.operator_traits import RECTIFIERS
 
-RULES: dict[str, RuleSet] = {"standard": RuleSet("standard")}
+RULES: dict[str, dict[str, Override]] = {"standard": {}}
+# What a rule set gives operators that it does not list; without an entry, their gradients.
+DEFAULTS: dict[str, Override] = {}
 
 
 def backward_rule(name: str, *op_types: str) -> Callable[[Override], Override]:
     """Registers the decorated function in the rule set `name` for operators (`Name`, or `domain::Name`)."""
 
     def register(rule: Override) -> Override:
-        rules = RULES.setdefault(name, RuleSet(name))
         for op_type in op_types:
-            if op_type in rules:
+            if op_type in RULES.setdefault(name, {}):
                 raise ValueError(f"rule set {name!r} has a rule for {op_type} already")
-            rules[op_type] = rule
+            RULES[name][op_type] = rule
         return rule
 
     return register
@@ -41,10 +42,10 @@ def default_rule(name: str) -> Callable[[Override], Override]:
     """Registers the decorated function as what operators get that the rule set `name` does not list."""
 
     def register(rule: Override) -> Override:
-        rules = RULES.setdefault(name, RuleSet(name))
-        if rules.default is not None:
+        if name in DEFAULTS:
             raise ValueError(f"rule set {name!r} has a default rule already")
-        rules.default = rule
+        RULES.setdefault(name, {})
+        DEFAULTS[name] = rule
         return rule
 
     return register
@@ -58,15 +59,14 @@ def rule_set(name: str) -> Rules:
     """
     if name not in RULES:
         raise UsageError(f"unknown backward rules {name!r}; {closest(name, RULES)}")
-    return Rules(RULES[name])
+    return Rules(name, RULES[name], DEFAULTS.get(name))
 
 
 def require_applied(rules: Rules, model: str, end: str, start: Sequence[str]) -> None:
     """A rule set that changed nothing must not pass for one that did."""
-    own = rules.laid_over
-    if (own or own.default) and not rules.taken:
-        what = "ReLU" if own.keys() <= RECTIFIERS else f"operator that rules {own.name!r} treat"
+    if (rules.listed or rules.default) and not rules.taken:
+        what = "ReLU" if rules.listed.keys() <= RECTIFIERS else f"operator that rules {rules.name!r} treat"
         raise OnnxplainError(
             f"{model}: no {what} lies between {', '.join(map(repr, start))} and {end!r}, so backward "
-            f"rules {own.name!r} would change nothing; choose an earlier layer, or rules='standard'"
+            f"rules {rules.name!r} would change nothing; choose an earlier layer, or rules='standard'"
         )

@@ -15,7 +15,7 @@ from onnx import numpy_helper, shape_inference
 from . import sequences
 from ..inference.constant_folding import MAX_VALUES
 from ..errors import OnnxplainError
-from ..model.model_file import Model
+from ..model.model import Model
 from ..graph.node import needed_nodes, subgraphs
 from ..model.subgraph_protos import CONTROL_FLOW, definitions, node_proto
 from ..graph.tensors import (Tensor, dtype_of, gs_dtype, is_sequence, is_static, kind_of, rank, same_shape, schema, type_proto, value_of)

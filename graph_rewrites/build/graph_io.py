@@ -9,7 +9,7 @@ import onnx_graphsurgeon as gs
 
 from ..autodiff.reverse import used_tensors
 from .builder import Emitter
-from ..model.model_file import Model
+from ..model.model import Model
 from ..graph.tensors import Tensor
 
 

@@ -19,7 +19,7 @@ import onnx_graphsurgeon as gs
 from ..autodiff.decompose import expand
 from ..build.builder import Emitter
 from ..errors import OnnxplainError
-from ..model.model_file import Model
+from ..model.model import Model
 from .node import key_of, replace_input, view
 from .tensors import Tensor, dtype_of, is_float, rank
 

@@ -16,7 +16,7 @@ from ..autodiff.reverse import tensors_between
 from ..build.builder import Emitter
 from ..graph.node import needed_nodes, replace_input, used_tensors
 from ..graph.tensors import Tensor
-from ..model.model_file import Model
+from ..model.model import Model
 
 # The symbol of the size N*K in the file.
 ROWS = "batch*targets"

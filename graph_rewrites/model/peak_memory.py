@@ -8,7 +8,7 @@ import onnx
 
 from ..autodiff.reverse import used_tensors
 from ..graph.tensors import Tensor, dtype_of, is_static
-from .model_file import read
+from .model import read
 
 
 def peak_bytes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> int:

@@ -7,7 +7,7 @@ import onnx
 from onnx import numpy_helper
 
 from ..errors import OnnxplainError
-from .model_file import ModelSource, load
+from .model import ModelSource, load
 
 REAL = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16}
 LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_graphsurgeon as gs
 
 from ..errors import OnnxplainError
-from ..model.model_file import ModelSource, read
+from ..model.model import ModelSource, read
 from .axes import POINTWISE
 from .layers import Layer, candidate_layers
 from .score import ScoreSource, find_logits

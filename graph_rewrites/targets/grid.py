@@ -14,7 +14,7 @@ from ..autodiff.reverse import reach, sources
 from ..build.builder import Emitter
 from ..errors import OnnxplainError
 from ..graph.tensors import Tensor, is_float, value_of
-from ..model.model_file import Model
+from ..model.model import Model
 from .axes import CHANNELS_LAST, CONVOLUTIONS, FOLLOWED, has_samples, has_spatial_extent, layout, spatial_axes, traced
 
 # Class, distillation and register tokens stand before the patches: DeiT has 2, DINOv2 with registers 5.

@@ -10,7 +10,7 @@ import onnx_graphsurgeon as gs
 from ..autodiff.reverse import reach, sources, tensors_between
 from ..errors import OnnxplainError, UsageError, closest
 from ..graph.tensors import Tensor, value_of
-from ..model.model_file import Model
+from ..model.model import Model
 from .axes import CHANNELS_LAST, CONVOLUTIONS, POINTWISE, POOLS, SPATIAL, WEIGHTED, channel_axis, has_spatial_extent
 from .grid import MAX_EXTRA_TOKENS, fills_a_grid, image_input
 

@@ -12,7 +12,7 @@ from ..build.builder import Emitter
 from ..errors import OnnxplainError, UsageError, closest
 from ..graph.quantisation import before_quantiser
 from ..graph.tensors import Tensor, is_float
-from ..model.model_file import Model
+from ..model.model import Model
 from .score_expression import emit_expression, is_expression
 from .scorer_model import join_scorer
 

@@ -10,7 +10,7 @@ from ..autodiff.reverse import key_of
 from ..build.builder import Emitter
 from ..errors import OnnxplainError, UsageError, closest
 from ..graph.tensors import Tensor, is_float
-from ..model.model_file import Model, ModelSource, load
+from ..model.model import Model, ModelSource, load
 
 
 def join_scorer(model: Model, scorer: ModelSource) -> Tensor:

@@ -15,7 +15,8 @@ from onnxplain.engine.gradcheck.float64.session import Float64Session
 from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.inference.shape_inference import infer_shapes
 from onnxplain.graph_rewrites.model.canonicalise import MIN_OPSET
-from onnxplain.graph_rewrites.model.model_file import read, write
+from onnxplain.graph_rewrites.model.model import read
+from onnxplain.graph_rewrites.model.writing import write
 from onnxplain.graph_rewrites.verification import as_float64
 from onnxplain.graph_rewrites.vjp import append_vjp
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnxplain.engine import embedded
 from onnxplain.engine.gradcheck.certificate import certify
-from onnxplain.graph_rewrites.model.model_file import read
+from onnxplain.graph_rewrites.model.model import read
 from onnxplain.graph_rewrites.rewrite import layers, rewrite
 from onnxplain.graph_rewrites.targets.score import find_logits
 

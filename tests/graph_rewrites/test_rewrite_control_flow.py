@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnxplain.graph_rewrites.model.model_file import read, write
+from onnxplain.graph_rewrites.model.model import read
+from onnxplain.graph_rewrites.model.writing import write
 from onnxplain.graph_rewrites.rewrite import layers, rewrite
 from onnxplain.graph_rewrites.vjp import append_vjp
 

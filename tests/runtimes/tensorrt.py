@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto
 from onnxplain.engine.embedded import MODEL
 from onnxplain.graph_rewrites.maps.registry import METHODS
-from onnxplain.graph_rewrites.model.model_file import SMALL_TENSOR_BYTES
+from onnxplain.graph_rewrites.model.lifted_weights import SMALL_TENSOR_BYTES
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from .architectures import ARCHITECTURES

@@ -12,7 +12,7 @@ from onnxplain.engine.language.captions import Captioner
 from onnxplain.engine.language.comparison import answers_by_model, captions_by_method
 from onnxplain.engine.language.questions import Answerer
 from onnxplain.graph_rewrites.model.metadata import read_metadata
-from onnxplain.graph_rewrites.model.model_file import load
+from onnxplain.graph_rewrites.model.model import load
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from studies.captions import ground

@@ -10,7 +10,8 @@ from onnx import TensorProto, helper
 from onnxplain.graph_rewrites.build.builder import Emitter
 from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.graph.tensors import Tensor, dtype_of, value_of
-from onnxplain.graph_rewrites.model.model_file import read, write
+from onnxplain.graph_rewrites.model.model import read
+from onnxplain.graph_rewrites.model.writing import write
 from onnxplain.graph_rewrites.vjp import append_vjp
 
 from ..networks import Net, Shape, f32, run

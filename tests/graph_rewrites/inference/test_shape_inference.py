@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 from onnx import TensorProto
-from onnxplain.graph_rewrites.model.model_file import read
+from onnxplain.graph_rewrites.model.model import read
 from onnxplain.graph_rewrites.vjp import append_vjp
 
 from ..networks import Net, run

@@ -13,7 +13,8 @@ import pytest
 from onnx import helper
 from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.model import model_file
-from onnxplain.graph_rewrites.model.model_file import load, read, save
+from onnxplain.graph_rewrites.model.model import load, read
+from onnxplain.graph_rewrites.model.model_file import save
 from onnxplain.graph_rewrites.rewrite import rewrite
 from onnxplain.graph_rewrites.vjp import append_vjp
 

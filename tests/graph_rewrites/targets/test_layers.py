@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
-from onnxplain.graph_rewrites.model.model_file import read
+from onnxplain.graph_rewrites.model.model import read
 from onnxplain.graph_rewrites.rewrite import layers, rewrite
 from onnxplain.graph_rewrites.targets.axes import channel_axis, spatial_axes
 from onnxplain.graph_rewrites.targets.layers import choose_layers

@@ -17,7 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxplain.engine.gradcheck.float64.session import Float64Session
 from onnxplain.graph_rewrites.autodiff.lower import unfuse
 from onnxplain.graph_rewrites.graph.tensors import is_static
-from onnxplain.graph_rewrites.model.model_file import read, write
+from onnxplain.graph_rewrites.model.model import read
+from onnxplain.graph_rewrites.model.writing import write
 from onnxplain.graph_rewrites.verification import as_float64
 from onnxplain.graph_rewrites.vjp import append_vjp
 

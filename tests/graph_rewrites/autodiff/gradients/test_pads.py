@@ -7,7 +7,8 @@ import pytest
 from onnx import TensorProto
 from onnxplain.graph_rewrites.autodiff.lib.pads import pad
 from onnxplain.graph_rewrites.build.builder import Emitter
-from onnxplain.graph_rewrites.model.model_file import read, write
+from onnxplain.graph_rewrites.model.model import read
+from onnxplain.graph_rewrites.model.writing import write
 
 from ...networks import Net, run
 
