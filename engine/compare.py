@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..graph_rewrites.errors import OnnxplainError, UsageError
-from ..graph_rewrites.model.model_file import ModelSource
+from ..graph_rewrites.model.model import ModelSource
 from .explainer import Explainer, Source
 from .explanation import Explanation
 from .targets import Target

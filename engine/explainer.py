@@ -16,7 +16,7 @@ from ..graph_rewrites.errors import OnnxplainError, UsageError
 from ..graph_rewrites.maps.options import check_options
 from ..graph_rewrites.maps.registry import find_method
 from ..graph_rewrites.model.metadata import read_metadata
-from ..graph_rewrites.model.model_file import ModelSource, load
+from ..graph_rewrites.model.model import ModelSource, load
 from ..graph_rewrites.rewrite import DEFAULT_OUTPUTS, rewrite
 from ..graph_rewrites.targets.score import ScoreSource
 from .explanation import Explanation

@@ -15,7 +15,7 @@ import onnx
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ...graph_rewrites.model.merge import merge
-from ...graph_rewrites.model.model_file import ModelSource
+from ...graph_rewrites.model.model import ModelSource
 from ...graph_rewrites.targets.score import ScoreSource
 from ..compare import by_method
 from ..explainer import BATCH, Explainer, explained_model

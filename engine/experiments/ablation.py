@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
-from ...graph_rewrites.model.model_file import ModelSource
+from ...graph_rewrites.model.model import ModelSource
 from ..compare import Comparison, name_of
 from ..datasets.annotation import AnnotatedObject
 from ..datasets.dataset import Dataset

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...graph_rewrites.errors import UsageError
 from ...graph_rewrites.maps.registry import find_method
-from ...graph_rewrites.model.model_file import ModelSource
+from ...graph_rewrites.model.model import ModelSource
 from ...graph_rewrites.targets.blocks import residual_blocks
 from ...graph_rewrites.targets.score import ScoreSource
 from ..compare import Comparison, name_of

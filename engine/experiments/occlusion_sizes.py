@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...graph_rewrites.model.model_file import ModelSource
+from ...graph_rewrites.model.model import ModelSource
 from ..compare import Comparison, compare, name_of
 from ..evaluation.metrics.rank_correlation import rank_correlation
 from ..explainer import Source

@@ -11,7 +11,7 @@ import onnx
 
 from ...graph_rewrites.graph.tensors import FLOAT_TYPES
 from ...graph_rewrites.model.metadata import read_metadata
-from ...graph_rewrites.model.model_file import ModelSource, load
+from ...graph_rewrites.model.model import ModelSource, load
 from ...graph_rewrites.rewrite import rewrite
 from ...graph_rewrites.targets.score import ScoreSource
 from ...graph_rewrites.verification import coverage, verification_model

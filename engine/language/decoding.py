@@ -9,7 +9,7 @@ import numpy as np
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ...graph_rewrites.model.metadata import read_metadata
-from ...graph_rewrites.model.model_file import ModelSource, load
+from ...graph_rewrites.model.model import ModelSource, load
 from ..explainer import Source
 from ..images.files import as_image
 from ..images.model_input import fit_to_input, wanted_preprocess

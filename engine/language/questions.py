@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...graph_rewrites.errors import UsageError, closest
-from ...graph_rewrites.model.model_file import ModelSource
+from ...graph_rewrites.model.model import ModelSource
 from ..explainer import Explainer, Source
 from ..explanation import Explanation
 from ..results import probabilities

@@ -6,7 +6,7 @@ import onnx
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ...graph_rewrites.model.metadata import read_metadata
-from ...graph_rewrites.model.model_file import ModelSource
+from ...graph_rewrites.model.model import ModelSource
 from .vocabulary import HELP, Vocabulary
 
 INTEGERS = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
-from ...graph_rewrites.model.model_file import ModelSource, load
+from ...graph_rewrites.model.model import ModelSource, load
 
 
 class Journal:

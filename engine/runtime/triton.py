@@ -17,7 +17,8 @@ from google.protobuf.text_encoding import CEscape
 
 from ...graph_rewrites.errors import OnnxplainError
 from ...graph_rewrites.model.metadata import read_metadata
-from ...graph_rewrites.model.model_file import MAX_PROTO_BYTES, is_large, load, save
+from ...graph_rewrites.model.model import load
+from ...graph_rewrites.model.model_file import MAX_PROTO_BYTES, is_large, save
 from ..explainer import BATCH
 from ..images.files import PathLike
 from .session import Session
