@@ -12,7 +12,6 @@ from .backward_rules.registry import require_applied, rule_set
 from .build.builder import Emitter
 from .build.graph_io import Publisher, prune
 from .errors import UsageError, closest
-from .graph.quantisation import real_layer
 from .graph.tensors import Tensor
 from .maps import methods as methods  # registers the methods
 from .maps.backward_pass import FLOAT32, Maps, Place, Trace, heatmaps_of
@@ -25,6 +24,7 @@ from .model.writing import write
 from .targets.axes import channel_axis, layout, spatial_axes
 from .targets.grid import Grid, as_floats, first_image, grid_of, image_input
 from .targets.layers import Layer, candidate_layers, choose_layers
+from .targets.quantised_layer import real_layer
 from .targets.score import ScoreSource, as_matrix, class_score, find_logits
 
 OUTPUTS = ("score", "cam", "heatmap", "activation", "gradient", "input_gradient", "logits")

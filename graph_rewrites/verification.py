@@ -14,11 +14,12 @@ from .autodiff.reverse import GRADIENTS, sweep, tensors_between
 from .backward_rules.registry import rule_set
 from .build.builder import Emitter
 from .build.graph_io import Publisher, prune
-from .graph.node import key_of, replace_input, used_tensors
-from .graph.quantisation import real_layer
+from .graph.node import replace_input, used_tensors
+from .graph.operator_traits import key_of
 from .graph.tensors import Tensor, schema
 from .model.model import Model, ModelSource, read
 from .model.writing import write
+from .targets.quantised_layer import real_layer
 from .targets.score import ScoreSource, find_logits
 
 NARROW = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}

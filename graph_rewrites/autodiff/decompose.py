@@ -22,7 +22,8 @@ from onnx import inliner
 
 from ..build.builder import Emitter
 from ..errors import OnnxplainError
-from ..graph.node import Node, key_of, used_tensors
+from ..graph.node import Node, used_tensors
+from ..graph.operator_traits import key_of, traits_of
 from ..graph.tensors import Tensor, schema, type_proto, value_of
 from ..inference.contrib_shapes import STANDARD
 from ..inference.shape_inference import infer_shapes
@@ -31,8 +32,6 @@ from ..model.subgraph_protos import Type, node_proto, parameter_types
 Expansion: TypeAlias = Callable[[Emitter, Node], Sequence[Tensor | None]]
 
 EXPANSIONS: dict[str, Expansion] = {}
-# A second evaluation would draw other numbers than the first.
-RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def replay(op: Emitter, nodes: Sequence[gs.Node], tensors: dict[str, Tensor]) ->
     """
     known = dict(tensors)
     for node in nodes:
-        if node.op in RANDOM or (node.op == "Dropout" and _trains(node)):
+        if traits_of(node).random or (node.op == "Dropout" and _trains(node)):
             raise OnnxplainError(
                 f"operator {node.op} (node {node.name!r}) draws random numbers inside a body that the gradient "
                 "evaluates again; export the model for inference"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..build.builder import Emitter
-from ..graph.node import key_of, replace_input, view
-from ..graph.quantisation import QUANTISED_OUTPUT
+from ..graph.node import replace_input, view
+from ..graph.operator_traits import key_of, traits_of
 from ..graph.tensors import schema
 from ..model.model import Model
 from .decompose import EXPANSIONS, expand
@@ -19,7 +19,7 @@ def unfuse(model: Model) -> None:
     for source in list(model.graph.nodes):
         key = key_of(source)
         is_standard = schema(source.op, model.opset, source.domain or "") is not None
-        if key not in EXPANSIONS or (is_standard and key not in QUANTISED_OUTPUT):
+        if key not in EXPANSIONS or (is_standard and not traits_of(source).quantised):
             continue
         with op.inserting_at(op.nodes.index(source) + 1):
             body = expand(op, view(source, model.opset))

@@ -13,8 +13,8 @@ import onnx
 import onnx_graphsurgeon as gs
 
 from ..build.builder import Emitter
-from ..graph.node import Node, key_of, subgraphs
-from ..graph.quantisation import QUANTISED_INPUT
+from ..graph.node import Node, subgraphs
+from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor, dtype_of, is_float, is_sequence
 
 NARROW = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
@@ -39,7 +39,7 @@ def as_reals(op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> tuple
     """
     if any(subgraphs(node.source)):
         return node, flowing
-    takes_integers = key_of(node.source) in QUANTISED_INPUT
+    takes_integers = traits_of(node.source).reads_quantised
     known: dict[str, Tensor] = {}
     for tensor in (*node.inputs, *node.outputs):
         if tensor is None or not tensor.name:

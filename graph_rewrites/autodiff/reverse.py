@@ -21,9 +21,9 @@ import onnx_graphsurgeon as gs
 from ..build.builder import Emitter
 from ..errors import OnnxplainError
 from ..graph.node import Node as Node
-from ..graph.node import key_of as key_of
 from ..graph.node import used_tensors as used_tensors
 from ..graph.node import view
+from ..graph.operator_traits import key_of as key_of
 from ..graph.quantisation import carries_gradient
 from ..graph.tensors import Tensor
 from .decompose import expand

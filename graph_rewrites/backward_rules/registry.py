@@ -18,11 +18,12 @@ from collections.abc import Callable, Sequence
 from ..autodiff import gradients as gradients  # registers the gradient table
 from ..autodiff.reverse import Override, Rules
 from ..errors import OnnxplainError, UsageError, closest
-from ..graph.operator_traits import RECTIFIERS
 
 RULES: dict[str, dict[str, Override]] = {"standard": {}}
 # What a rule set gives operators that it does not list; without an entry, their gradients.
 DEFAULTS: dict[str, Override] = {}
+# What a rule set treats, for the error where there is none of it.
+SUBJECTS: dict[str, str] = {}
 
 
 def backward_rule(name: str, *op_types: str) -> Callable[[Override], Override]:
@@ -38,14 +39,17 @@ def backward_rule(name: str, *op_types: str) -> Callable[[Override], Override]:
     return register
 
 
-def default_rule(name: str) -> Callable[[Override], Override]:
-    """Registers the decorated function as what operators get that the rule set `name` does not list."""
+def default_rule(name: str, subject: str = "operator that it treats") -> Callable[[Override], Override]:
+    """Registers the decorated function as what operators get that the rule set `name` does not list.
+
+    `subject` says what the set treats, for the error where a model has none of it.
+    """
 
     def register(rule: Override) -> Override:
         if name in DEFAULTS:
             raise ValueError(f"rule set {name!r} has a default rule already")
         RULES.setdefault(name, {})
-        DEFAULTS[name] = rule
+        DEFAULTS[name], SUBJECTS[name] = rule, subject
         return rule
 
     return register
@@ -65,7 +69,7 @@ def rule_set(name: str) -> Rules:
 def require_applied(rules: Rules, model: str, end: str, start: Sequence[str]) -> None:
     """A rule set that changed nothing must not pass for one that did."""
     if (rules.listed or rules.default) and not rules.taken:
-        what = "ReLU" if rules.listed.keys() <= RECTIFIERS else f"operator that rules {rules.name!r} treat"
+        what = SUBJECTS.get(rules.name, f"operator that rules {rules.name!r} treat")
         raise OnnxplainError(
             f"{model}: no {what} lies between {', '.join(map(repr, start))} and {end!r}, so backward "
             f"rules {rules.name!r} would change nothing; choose an earlier layer, or rules='standard'"

@@ -10,14 +10,8 @@ from typing import Any
 import onnx
 import onnx_graphsurgeon as gs
 
+from .operator_traits import traits_of
 from .tensors import Tensor, schema
-
-# Operators that take a tensor out of a sequence or an optional, and those that make such or pass it on.
-TAKE_TENSORS = {"SequenceAt", "ConcatFromSequence", "OptionalGetElement"}
-HOLD_TENSORS = {
-    *("SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceMap", "SplitToSequence"),
-    *("Optional", "OptionalGetElement", "Identity"),
-}
 
 
 @dataclass(frozen=True)
@@ -56,11 +50,6 @@ def view(node: gs.Node, opset: int, path: frozenset[str] = frozenset(), rules: A
     )
 
 
-def key_of(node: gs.Node) -> str:
-    """The node's key in a rule table: `Name` in the default domain, else `domain::Name`."""
-    return f"{node.domain}::{node.op}" if node.domain and node.domain != "ai.onnx" else str(node.op)
-
-
 def subgraphs(node: gs.Node) -> Iterator[gs.Graph]:
     """The graphs among the node's attributes: the branches of an If, the body of a Loop or Scan."""
     return (value for value in node.attrs.values() if isinstance(value, gs.Graph))
@@ -77,10 +66,10 @@ def captured_tensors(node: gs.Node) -> Iterator[Tensor]:
 
 def held_tensors(node: gs.Node) -> Iterator[Tensor]:
     """What the nodes read that put tensors into the sequence or optional from which this node takes one."""
-    makers = [maker for tensor in node.inputs[:1] for maker in tensor.inputs] if node.op in TAKE_TENSORS else []
+    makers = [maker for tensor in node.inputs[:1] for maker in tensor.inputs] if traits_of(node).takes_tensors else []
     while makers:
         maker = makers.pop()
-        if maker.op in HOLD_TENSORS:
+        if traits_of(maker).holds_tensors:
             yield from used_tensors(maker)
             makers.extend(further for tensor in maker.inputs for further in tensor.inputs)
 

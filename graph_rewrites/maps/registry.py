@@ -35,8 +35,21 @@ class Method:
 
 
 METHODS: dict[str, Method] = {}
-# Methods that run a model many times; `onnxplain.Explainer` has them.
-NEED_MANY_RUNS = ("score-cam", "ablation-cam", "occlusion", "rise", "smooth-grad", "integrated-gradients")
+RESERVED: dict[str, str] = {}  # methods that no model can hold, by name, and why
+
+
+def reserve(name: str, reason: str) -> None:
+    """Keeps a name for a method that no model can hold, so that it has one meaning wherever methods are named.
+
+    Args:
+        name: as users call it.
+        reason: the end of the sentence "method ... ", for those who ask for a model that holds it.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    _require_free(name)
+    RESERVED[name] = reason
 
 
 def method(
@@ -53,8 +66,7 @@ def method(
     """
 
     def register(build: Build) -> Build:
-        if name in METHODS or name in NEED_MANY_RUNS:
-            raise ValueError(f"a method named {name!r} is registered already")
+        _require_free(name)
         METHODS[name] = Method(name, at, rules, backward, build)
         return build
 
@@ -65,13 +77,18 @@ def find_method(name: str) -> Method:
     """The method by name.
 
     Raises:
-        UsageError: there is none, or it is none that a graph can hold.
+        UsageError: there is none, or it is none that a model can hold.
     """
-    if name in NEED_MANY_RUNS:
-        raise UsageError(f"method {name!r} runs a model many times, so no model holds it; use onnxplain.Explainer")
+    if name in RESERVED:
+        raise UsageError(f"method {name!r} {RESERVED[name]}")
     if name not in METHODS:
-        raise UsageError(f"unknown method {name!r}; {closest(name, [*METHODS, *NEED_MANY_RUNS])}")
+        raise UsageError(f"unknown method {name!r}; {closest(name, [*METHODS, *RESERVED])}")
     return METHODS[name]
+
+
+def _require_free(name: str) -> None:
+    if name in METHODS or name in RESERVED:
+        raise ValueError(f"a method named {name!r} is registered already")
 
 
 def describe(value: Any) -> str:

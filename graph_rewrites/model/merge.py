@@ -8,8 +8,8 @@ from typing import Any
 
 import onnx
 
-from ..autodiff.decompose import RANDOM
 from ..errors import OnnxplainError
+from ..graph.operator_traits import traits_of
 from .metadata import add_metadata, read_metadata
 
 # A node's operator, attributes and inputs: two nodes that agree in these compute the same.
@@ -132,7 +132,8 @@ class _Joined:
 def _key(node: onnx.NodeProto) -> Key:
     attributes = sorted(one.SerializeToString(deterministic=True) for one in node.attribute)
     # Two draws are two, and so may be what runs a body; of the same name in two models they are the same.
-    own = tuple(node.output) if node.op_type in RANDOM | {"Dropout"} or any(_graphs(node)) else ()
+    is_own = traits_of(node.op_type).random or node.op_type == "Dropout" or any(_graphs(node))
+    own = tuple(node.output) if is_own else ()
     # Which optional outputs a node has is a part of what it computes.
     return (node.domain, node.op_type, tuple(attributes), tuple(node.input), tuple(map(bool, node.output)), own)
 

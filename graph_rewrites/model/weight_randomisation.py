@@ -7,10 +7,10 @@ import onnx
 from onnx import numpy_helper
 
 from ..errors import OnnxplainError
+from ..graph.operator_traits import traits_of
 from .model import ModelSource, load
 
 REAL = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16}
-LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
 def randomised(model: ModelSource, share: float = 1.0, seed: int = 0) -> onnx.ModelProto:
@@ -36,7 +36,7 @@ def randomised(model: ModelSource, share: float = 1.0, seed: int = 0) -> onnx.Mo
     used = [
         name
         for node in reversed(result.graph.node)
-        if node.op_type in LAYERS
+        if traits_of(node.op_type).weighted
         for name in node.input[1:2] or ()
         if name in weights
     ]

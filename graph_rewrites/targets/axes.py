@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import onnx_graphsurgeon as gs
 
+from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor, value_of
 
 Shape: TypeAlias = Sequence[int | str | None]
 
-NHWC = {"NhwcConv", "NhwcFusedConv", "NhwcMaxPool"}  # convolutions and a pooling with the channels last
-CONVOLUTIONS = {
-    *("Conv", "ConvTranspose", "QLinearConv", "ConvInteger", "FusedConv", "ConvTransposeWithDynamicPads"),
-    *("NhwcConv", "NhwcFusedConv"),
-}
-POOLS = {"MaxPool", "AveragePool", "LpPool", "QLinearAveragePool", "NhwcMaxPool"}
-# Operators that take or make the channels as axis 1, or as the last one.
-CHANNELS_FIRST = (CONVOLUTIONS | POOLS | {"InstanceNormalization", "GroupNormalization"}) - NHWC
-CHANNELS_LAST = {
-    *("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization", "SkipLayerNormalization"),
-    "SkipSimplifiedLayerNormalization",
-}
-PRODUCTS = {"MatMul", "Gemm"}  # these make the last axis, of channels but where a mixer mixes tokens
-WEIGHTED = CONVOLUTIONS | PRODUCTS
-# One input decides each position: a layer's convolution, normalisation and activation count as one layer, its last.
-POINTWISE = {
-    *("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN", "Dropout", "Identity", "Cast"),
-    *("Relu", "LeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Swish"),
-    *("Mish", "Gelu", "Erf", "Tanh", "Softplus", "Softsign", "ThresholdedRelu", "Add", "Sub", "Mul", "Div", "Max"),
-    *("Min", "Where", "Pow", "Sqrt", "Exp", "Neg", "Abs", "Sum", "BiasGelu", "FastGelu", "QuickGelu"),
-    *("QuantizeLinear", "DequantizeLinear", "QLinearAdd", "QLinearMul", "QLinearSigmoid"),
-    *("QLinearLeakyRelu", "QLinearWhere"),
-}
-SPATIAL = CONVOLUTIONS | POOLS | POINTWISE | {"Concat", "QLinearConcat", "Resize", "Upsample", "Pad", "Transpose"}
-SPATIAL |= {"Slice"}
-RESHAPES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}
-# Operators that leave each axis what it is, or move or merge it in a way that can be followed.
-FOLLOWED = (
-    POINTWISE
-    | RESHAPES
-    | {"Concat", "QLinearConcat", "Pad", "Resize", "Upsample", "Transpose", "Slice", "Split", "Gather"}
-)
-FOLLOWED |= {"SpaceToDepth", "DepthToSpace"}
+Follow: TypeAlias = Callable[[gs.Node], bool]
 
 
 def layout(tensor: Tensor) -> list[int]:
@@ -72,32 +41,47 @@ def channel_axis(tensor: Tensor) -> int:
     it is the axis that its first consumers, up to a convolution, treat as such.
     """
     leaf, product = None, None
-    for current, axes in traced(tensor, FOLLOWED | CHANNELS_LAST):
+    for current, axes in traced(tensor, follows):
         if not current.inputs:
             leaf = leaf or ((current, axes) if len(axes) > 2 else None)
             continue
         node = current.inputs[0]
-        last = node.op in NHWC or _normalises_last(node)
-        found = axes[1] if node.op in CHANNELS_FIRST else axes[-1] if last else None
-        if found is not None:
-            return found
-        if node.op in PRODUCTS and product is None:
+        channels = _own_channels(node)
+        if channels is not None and axes[channels] is not None:
+            return axes[channels]
+        if _is_product(node) and product is None:
             product = axes[-1]
     if product is not None:
         return product
     return (leaf[1][_input_channel_axis(leaf[0])] if leaf else None) or 1
 
 
-def _normalises_last(node: gs.Node) -> bool:
-    """Whether the node normalises over the last axis; over all but the batch it would say nothing of the channels."""
-    return node.op in CHANNELS_LAST and node.attrs.get("axis", -1) in (-1, len(node.outputs[0].shape or ()) - 1)
+def follows(node: gs.Node) -> bool:
+    """Whether the node leaves each axis what it is, or moves or merges it in a way that can be followed."""
+    traits = traits_of(node)
+    return (traits.keeps_axes and not traits.pools) or traits.values in ("reshaped", "rearranged")
+
+
+def _own_channels(node: gs.Node) -> int | None:
+    """The axis of the node's output that is the channels' by what the node does; over all axes a norm says nothing."""
+    traits = traits_of(node)
+    if traits.normalises and traits.channels == -1:
+        last = len(node.outputs[0].shape or ()) - 1
+        return -1 if node.attrs.get("axis", -1) in (-1, last) else None
+    return traits.channels
+
+
+def _is_product(node: gs.Node) -> bool:
+    """Whether the node is a matrix product: its last axis is of channels but where a mixer mixes tokens."""
+    traits = traits_of(node)
+    return traits.weighted and not traits.convolves
 
 
 def has_samples(tensor: Tensor, batch: int | str | None) -> bool:
     """Whether the tensor's first axis surely is the batch, of this size: by its shape, or by those of its sources."""
     waiting, seen = [tensor], {tensor.name}
     for start in waiting:
-        for current, axes in traced(start, FOLLOWED | CHANNELS_LAST | CONVOLUTIONS | POOLS | {"MatMul"}):
+        for current, axes in traced(start, _keeps_samples):
             if 0 in axes and current.shape[axes.index(0)] == batch:
                 return True
             measured = _measured(current.inputs[0]) if axes[:1] == [0] and current.inputs else None
@@ -107,8 +91,14 @@ def has_samples(tensor: Tensor, batch: int | str | None) -> bool:
     return False
 
 
-def traced(tensor: Tensor, op_types: set[str]) -> Iterator[tuple[Tensor, list[int | None]]]:
-    """The tensor and what it is made of by operators of some types, nearest first.
+def _keeps_samples(node: gs.Node) -> bool:
+    """Whether the node's first axis is its input's, or can be followed."""
+    traits = traits_of(node)
+    return follows(node) or traits.convolves or traits.pools or node.op == "MatMul"
+
+
+def traced(tensor: Tensor, through: Follow) -> Iterator[tuple[Tensor, list[int | None]]]:
+    """The tensor and what it is made of, nearest first, `through` nodes of some kind.
 
     With each, for each of its axes, the axis of `tensor` that it is; None where it is none of them.
     """
@@ -120,13 +110,13 @@ def traced(tensor: Tensor, op_types: set[str]) -> Iterator[tuple[Tensor, list[in
         seen.add((current.name, tuple(axes)))
         yield current, axes
         for node in current.inputs:
-            if node.op in op_types:
+            if through(node):
                 waiting.extend(_sources(node, axes))
 
 
 def _sources(node: gs.Node, axes: list[int | None]) -> Iterator[tuple[Tensor, list[int | None]]]:
     """The inputs that share axes with the node's output, rather computed ones than weights; for each their axes."""
-    if node.op in RESHAPES:
+    if traits_of(node).values == "reshaped":
         if node.inputs[0].shape:
             yield node.inputs[0], _before_reshape(node, axes)
         return
@@ -183,11 +173,11 @@ def _input_channel_axis(tensor: Tensor) -> int:
     seen = {tensor.name}
     for tensor, axes in waiting:
         for node in tensor.outputs:
-            if node.op in CONVOLUTIONS | POOLS:
-                return axes[-1] if node.op in NHWC else axes[1]
+            traits = traits_of(node)
+            if traits.channels is not None and (traits.convolves or traits.pools):
+                return axes[traits.channels]
             out = node.outputs[0]
-            followed = SPATIAL | {"Gather"}
-            if node.op not in followed or len(out.shape or ()) != len(axes) or out.name in seen:
+            if not (traits.makes_maps or node.op == "Gather") or len(out.shape or ()) != len(axes) or out.name in seen:
                 continue
             seen.add(out.name)
             perm = node.attrs.get("perm") or range(len(axes))[::-1]

@@ -5,12 +5,10 @@ from __future__ import annotations
 import onnx_graphsurgeon as gs
 
 from ..errors import OnnxplainError
+from ..graph.operator_traits import traits_of
 from ..model.model import ModelSource, read
-from .axes import POINTWISE
 from .layers import Layer, candidate_layers
 from .score import ScoreSource, find_logits
-
-SUMS = {"Add", "Sum", "QLinearAdd"}
 
 
 def residual_blocks(model: ModelSource, *, score: ScoreSource | None = None) -> list[Layer]:
@@ -38,8 +36,8 @@ def residual_blocks(model: ModelSource, *, score: ScoreSource | None = None) -> 
 def _ends_block(node: gs.Node) -> bool:
     while True:
         computed = [tensor for tensor in node.inputs if tensor.inputs]
-        if node.op in SUMS and len(computed) > 1:
+        if traits_of(node).adds and len(computed) > 1:
             return True
-        if node.op not in POINTWISE or len(computed) != 1 or len(computed[0].outputs) != 1:
+        if not traits_of(node).completes_layer or len(computed) != 1 or len(computed[0].outputs) != 1:
             return False
         node = computed[0].inputs[0]

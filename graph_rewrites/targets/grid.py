@@ -13,9 +13,10 @@ import onnx_graphsurgeon as gs
 from ..autodiff.reverse import reach, sources
 from ..build.builder import Emitter
 from ..errors import OnnxplainError
+from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor, is_float, value_of
 from ..model.model import Model
-from .axes import CHANNELS_LAST, CONVOLUTIONS, FOLLOWED, has_samples, has_spatial_extent, layout, spatial_axes, traced
+from .axes import follows, has_samples, has_spatial_extent, layout, spatial_axes, traced
 
 # Class, distillation and register tokens stand before the patches: DeiT has 2, DINOv2 with registers 5.
 MAX_EXTRA_TOKENS = 16
@@ -109,8 +110,8 @@ def token_grid(model: Model, tensor: Tensor, image: Tensor) -> tuple[int, ...] |
 
 def _patches(tensor: Tensor, image: Tensor) -> Tensor | None:
     """The feature maps that tokens are made of, by operators that leave each where it is, or by linear ones too."""
-    for linear in (set(), {"MatMul"}):
-        for current, _ in traced(tensor, FOLLOWED | CHANNELS_LAST | linear):
+    for through in (follows, lambda node: follows(node) or node.op == "MatMul"):
+        for current, _ in traced(tensor, through):
             if any(_makes_maps(node, image) for node in current.inputs):
                 return current
     return None
@@ -118,7 +119,7 @@ def _patches(tensor: Tensor, image: Tensor) -> Tensor | None:
 
 def _makes_maps(node: gs.Node, image: Tensor) -> bool:
     """Whether the node is a convolution over the image's axes."""
-    if node.op not in CONVOLUTIONS:
+    if not traits_of(node).convolves:
         return False
     maps = node.outputs[0]
     return len(maps.shape or ()) == len(image.shape) and has_spatial_extent(maps)

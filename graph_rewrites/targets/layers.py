@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
 from ..autodiff.reverse import reach, sources, tensors_between
 from ..errors import OnnxplainError, UsageError, closest
+from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor, value_of
 from ..model.model import Model
-from .axes import CHANNELS_LAST, CONVOLUTIONS, POINTWISE, POOLS, SPATIAL, WEIGHTED, channel_axis, has_spatial_extent
+from .axes import channel_axis, has_spatial_extent
 from .grid import MAX_EXTRA_TOKENS, fills_a_grid, image_input
 
 ALL = "all"
-# What these make are the values of their input, rounded or in another order of axes.
-PASSING = {"QuantizeLinear", "DequantizeLinear", "Transpose", "Identity", "Dropout", "Cast"}
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,13 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
         out = node.outputs[0] if node.outputs else None
         if out is None or out.name not in path or id(node) not in model.sources:  # what a score appends is no layer
             continue
-        starts = node.op in CONVOLUTIONS
-        continues = node.op in SPATIAL and any(tensor.name in spatial for tensor in node.inputs)
+        starts = traits_of(node).convolves
+        continues = traits_of(node).makes_maps and any(tensor.name in spatial for tensor in node.inputs)
         if (starts or continues) and has_spatial_extent(out):
             spatial.add(out.name)
             if _origin(node).op == "Pad":  # a layer with a border is no layer of its own
                 continue
-            if out.name in outputs or not _continued_by(out, POINTWISE | {"Transpose"} | CHANNELS_LAST):
+            if out.name in outputs or not _continued_by(out, _belongs_to_layer_before):
                 ends.append(node)
         elif out.name in whole and _is_block(node, path) and has_spatial_extent(out) and _is_over_image(model, out):
             blocks.append(node)
@@ -73,7 +72,7 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
 
 def _default(nodes: Sequence[gs.Node], ends: Sequence[gs.Node], blocks: Sequence[gs.Node]) -> gs.Node | None:
     """The last convolutional layer; the last block where blocks follow it."""
-    convolutional = [node for node in ends if _origin(node).op not in POOLS | {"Resize", "Upsample"}]
+    convolutional = [node for node in ends if not _is_pooled_or_resampled(_origin(node))]
     last = convolutional[-1] if convolutional else None
     after = reach(nodes, {last.outputs[0].name}) if last is not None else None
     later = [node for node in blocks if after is None or node.outputs[0].name in after]
@@ -82,7 +81,7 @@ def _default(nodes: Sequence[gs.Node], ends: Sequence[gs.Node], blocks: Sequence
 
 def _origin(node: gs.Node) -> gs.Node:
     """The node that made the values which this one, and others before it, only pass on."""
-    while node.op in PASSING and node.inputs[0].inputs:
+    while _passes_values(node) and node.inputs[0].inputs:
         node = node.inputs[0].inputs[0]
     return node
 
@@ -91,9 +90,9 @@ def _made_of_maps(model: Model, path: set[str]) -> set[str]:
     """The tensors that lead to an output with spatial axes, and on the path to no further layer with weights."""
     nodes = model.graph.nodes
     outputs = [tensor.name for tensor in model.graph.outputs if has_spatial_extent(tensor)]
-    weighted = [node for node in nodes if node.op in WEIGHTED]
+    weighted = [node for node in nodes if traits_of(node).weighted]
     followed = sources(nodes, [t.name for n in weighted if n.outputs[0].name in path for t in n.inputs])
-    return sources([node for node in nodes if node.op not in WEIGHTED], outputs) - followed
+    return sources([node for node in nodes if not traits_of(node).weighted], outputs) - followed
 
 
 def _seen_whole(nodes: Sequence[gs.Node], path: set[str], score: str) -> set[str]:
@@ -117,9 +116,9 @@ def _is_block(node: gs.Node, path: set[str]) -> bool:
 
 def _normalises(node: gs.Node, path: set[str]) -> bool:
     """Whether the node is a normalisation, or ends one in parts: (x - mean) / sqrt(variance) * scale + bias."""
-    if node.op in CHANNELS_LAST:
+    if _is_layer_norm(node):
         return True
-    if _continued_by(node.outputs[0], POINTWISE):
+    if _continued_by(node.outputs[0], lambda reader: traits_of(reader).completes_layer):
         return False
     while node.op in ("Add", "Mul", "Cast"):
         computed = [tensor for tensor in node.inputs if tensor.name in path]
@@ -132,9 +131,28 @@ def _normalises(node: gs.Node, path: set[str]) -> bool:
     return maker is not None and maker.op == ("Sqrt" if node.op == "Div" else "Reciprocal")
 
 
-def _continued_by(tensor: Tensor, op_types: set[str]) -> bool:
-    """Whether the tensor is only half a layer: one operator of these takes it further, and nothing else uses it."""
-    return len(tensor.outputs) == 1 and tensor.outputs[0].op in op_types
+def _continued_by(tensor: Tensor, continues: Callable[[gs.Node], bool]) -> bool:
+    """Whether the tensor is only half a layer: one operator of a kind takes it further, and nothing else uses it."""
+    return len(tensor.outputs) == 1 and continues(tensor.outputs[0])
+
+
+def _belongs_to_layer_before(node: gs.Node) -> bool:
+    return traits_of(node).completes_layer or _is_layer_norm(node) or node.op == "Transpose"
+
+
+def _is_layer_norm(node: gs.Node) -> bool:
+    return traits_of(node).normalises and traits_of(node).channels == -1
+
+
+def _is_pooled_or_resampled(node: gs.Node) -> bool:
+    return traits_of(node).pools or traits_of(node).resamples
+
+
+def _passes_values(node: gs.Node) -> bool:
+    """Whether the node makes the values of its input, rounded or in another order of axes."""
+    traits = traits_of(node)
+    is_quantiser = "QuantizeLinear" in node.op and (traits.output_scale == 1 or traits.reads_quantised)
+    return traits.values == "in place" or node.op == "Transpose" or is_quantiser
 
 
 def _is_over_image(model: Model, tensor: Tensor) -> bool:

@@ -10,16 +10,12 @@ import onnx
 
 from ..build.builder import Emitter
 from ..errors import OnnxplainError, UsageError, closest
-from ..graph.quantisation import before_quantiser
+from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor, is_float
 from ..model.model import Model
+from .quantised_layer import before_quantiser
 from .score_expression import emit_expression, is_expression
 from .scorer_model import join_scorer
-
-# Selvaraju et al. 2017, section 3: "the score for class c, y^c (before the softmax)".
-SQUASHERS = ("Softmax", "LogSoftmax", "Sigmoid")
-# Operators between the squashing and the output that only rename, retype or reshape.
-TRANSPARENT = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
 
 SCOPE = "onnxplain/score"  # of the nodes that make a score of the outputs
 
@@ -109,12 +105,14 @@ def _named(model: Model, outputs: dict[str, Tensor], output: str | None) -> str:
 def _behind_squashing(output: Tensor, keep_shape: bool = False) -> tuple[Tensor, str | None]:
     """The tensor before a final softmax or sigmoid, and which it is; the output itself where there is none.
 
+    Selvaraju et al. 2017, section 3: "the score for class c, y^c (before the softmax)".
+
     `keep_shape`: only through operators that leave the shape as it is.
     """
     inner = output
     while (before := _behind_transparent(inner)) is not None:
         inner = before
-    if len(inner.inputs) != 1 or inner.inputs[0].op not in SQUASHERS:
+    if len(inner.inputs) != 1 or not traits_of(inner.inputs[0]).final:
         return output, None
     if keep_shape and inner.shape != output.shape:
         return output, None
@@ -127,7 +125,7 @@ def _behind_transparent(tensor: Tensor) -> Tensor | None:
     if maker is not None and maker.op == "DequantizeLinear" and maker.inputs[0].inputs:
         maker = maker.inputs[0].inputs[0]
         return maker.inputs[0] if maker.op == "QuantizeLinear" else None
-    if maker is None or maker.op not in TRANSPARENT or not is_float(maker.inputs[0]):
+    if maker is None or traits_of(maker).values not in ("in place", "reshaped") or not is_float(maker.inputs[0]):
         return None
     return maker.inputs[0]
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...build.builder import Emitter
+from ...graph.operator_traits import traits_of
 from ...graph.tensors import Tensor, is_float, value_of
-
-# Operators that keep finite values finite, whatever else they read.
-PRODUCTS = ("MatMul", "Gemm", "Conv", "LayerNormalization", "BatchNormalization")
-# Operators that do so if what else they read is finite.
-STEPS = ("Add", "Sub", "Mul", "Div", "Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze")
 
 
 def unless_idle(op: Emitter, grad: Tensor, dx: Tensor) -> Tensor:
@@ -34,9 +30,9 @@ def may_be_infinite(tensor: Tensor) -> bool:
         if values is not None:
             if not np.isfinite(values).all():
                 return True
-        elif maker is None or maker.op not in PRODUCTS + STEPS:
+        elif maker is None or traits_of(maker).finite is None:
             return True
-        elif maker.op in STEPS and tensor.name not in seen:
+        elif traits_of(maker).finite != "always" and tensor.name not in seen:
             seen.add(tensor.name)
             pending += [one for one in maker.inputs if is_float(one)]
     return False

@@ -22,38 +22,43 @@ from dataclasses import replace
 from functools import reduce
 from typing import TypeAlias
 
-from ...autodiff.reverse import GRADIENTS, Gradient, Node, key_of
+from ...autodiff.reverse import GRADIENTS, Gradient, Node
 from ...build.builder import Emitter
 from ...errors import OnnxplainError
+from ...graph.operator_traits import traits_of
 from ...graph.tensors import Tensor, value_of
-from ...targets.axes import WEIGHTED
-from ..registry import RULES, backward_rule, default_rule
+from ..registry import default_rule
 from .channel_signs import is_constant, shown, turned
-from .signs import AVERAGES, counts_either_sign, is_score, is_two_sided
+from .signs import counts_either_sign, is_score, is_two_sided
 
 Signed: TypeAlias = Callable[[Tensor], Tensor]  # a tensor as it is, or with its sign turned
 Share: TypeAlias = Callable[[Tensor, Signed], list[Gradient]]
 
-TERMS = ("Add", "Sum", "Mean")
-SUMS = (*TERMS, *sorted(AVERAGES))
-# One neuron in, one out: it wins alone.
-ONE_TO_ONE = (
-    *("Relu", "LeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Swish"),
-    *("Mish", "Gelu", "Tanh", "Softplus", "Softsign", "ThresholdedRelu", "Sqrt", "Exp", "BatchNormalization", "LRN"),
-    "LogSoftmax",
-)
-SCALES = ("Mul", "Div", "Sub", "Max", "Min")
-GATES = {"Sigmoid", "HardSigmoid"}
-# Their gradients only move values, select them, or apply the rules to their bodies.
-MOVES = {
-    *("If", "Loop", "Scan"),
-    *("Cast", "CastLike", "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements"),
-    *("GatherND", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "ReduceMax", "Reshape", "Slice", "SpaceToDepth"),
-    *("Split", "Squeeze", "Tile", "Transpose", "Unsqueeze", "Where"),
-}
+
+@default_rule("mwp", subject="layer or activation")
+def excitation(op: Emitter, node: Node, *relevance: Tensor) -> list[Gradient] | None:
+    """The rule of an operator by what it does; where values only moved, relevance goes back where they came from."""
+    traits = traits_of(node.source)
+    if traits.weighted:
+        return weighted(op, node, *relevance)
+    if traits.adds or traits.averages:
+        return sums(op, node, *relevance)
+    if traits.one_to_one:
+        return one_to_one(op, node, *relevance)
+    if traits.scales:
+        return scales(op, node, *relevance)
+    if traits.values is not None or traits.body:
+        return None
+    return refuse(op, node, *relevance)
 
 
-@backward_rule("mwp", *WEIGHTED)
+@default_rule("mwp-dual", subject="layer or activation")
+def contrasting(op: Emitter, node: Node, *relevance: Tensor) -> list[Gradient] | None:
+    """The same, but for layers with weights, where it is the dual's."""
+    rule = dual if traits_of(node.source).weighted else excitation
+    return rule(op, node, *relevance)
+
+
 def weighted(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
     """R_j = x_j sum_i w_ji+ R_i / sum_j x_j w_ji+; of a negative unit, what the unit of opposite weights has."""
 
@@ -65,13 +70,11 @@ def weighted(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
     return _by_sign(op, shown(op, node, node.inputs[1]), relevance, share)
 
 
-@backward_rule("mwp-dual", *WEIGHTED)
 def dual(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
     """The same for the unit of opposite weights, which c-MWP contrasts with (Zhang et al. 2016)."""
     return excite(op, node, relevance, op.Neg)
 
 
-@backward_rule("mwp", *SUMS)
 def sums(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient] | None:
     """R_j = R x_j / sum x; what is added to every sample alike is a bias and takes nothing.
 
@@ -79,7 +82,7 @@ def sums(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient] | None:
     """
     if is_score(node.source):
         return None
-    terms = range(len(node.inputs) if node.op_type in TERMS else 1)
+    terms = range(len(node.inputs) if traits_of(node.source).adds else 1)
     computed = [i for i in terms if not is_constant(op, node.inputs[i])]
     if len(terms) > 1 and len(computed) == 1:
         return [relevance if i in computed else None for i in terms]
@@ -94,13 +97,11 @@ def sums(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient] | None:
     return share(relevance, _as_it_is)
 
 
-@backward_rule("mwp", *ONE_TO_ONE)
 def one_to_one(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
     """R unchanged."""
     return [relevance, *[None] * (len(node.inputs) - 1)]
 
 
-@backward_rule("mwp", *SCALES)
 def scales(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
     """R to the operand that is scaled, bounded or shifted.
 
@@ -110,20 +111,6 @@ def scales(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
     if len(signals) != 1:
         return refuse(op, node, relevance)
     return [relevance if i == signals[0] else None for i in range(len(node.inputs))]
-
-
-@default_rule("mwp")
-def unlisted(op: Emitter, node: Node, *relevance: Tensor) -> list[Gradient] | None:
-    """Relevance goes where values went; what is neither a sum of excitations nor moves values has no winner."""
-    return None if node.op_type in MOVES else refuse(op, node, *relevance)
-
-
-@default_rule("mwp-dual")
-def like_mwp(op: Emitter, node: Node, *relevance: Tensor) -> list[Gradient] | None:
-    """Beside layers with weights, the dual's relevance flows as the class's own."""
-    rule = RULES["mwp"].get(key_of(node.source), unlisted)
-    found = rule(op, node, *relevance)
-    return None if found is None else list(found)
 
 
 def refuse(op: Emitter, node: Node, *relevance: Tensor) -> list[Gradient]:
@@ -194,4 +181,4 @@ def _is_gate(tensor: Tensor) -> bool:
     maker = tensor.inputs[0] if tensor.inputs else None
     if maker is not None and maker.op == "Sub" and value_of(maker.inputs[0]) == 1:
         return _is_gate(maker.inputs[1])
-    return maker is not None and maker.op in GATES
+    return maker is not None and traits_of(maker).gates

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 import onnx_graphsurgeon as gs
 
 from ...build.builder import Emitter
+from ...graph.operator_traits import traits_of
 from ...graph.tensors import Tensor, is_float
-from ...targets.axes import WEIGHTED
 from ...targets.score import SCOPE as SCORE
-
-RECURRENT = {"RNN", "GRU", "LSTM"}
-# Functions of either sign, the recurrent layers that end in one, and its derivatives' like.
-TWO_SIDED = {"Tanh", "Softsign", "Erf", *RECURRENT}
-AVERAGES = {"AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum"}
-# Of two tensors, with a sign of its own.
-JOINS = {"Add", "Sum", "Mean", "Mul"}
-# Behind these, a value's sign is that of what went in.
-KEEP_SIGNS = {
-    *("Max", "Min", "Concat", "Dropout", "Expand", "Flatten", "Gather", "Identity", "Pad", "Cast", "Reshape", "Slice"),
-    *("Split", "Squeeze", "Tile", "Transpose", "Unsqueeze", "MaxPool", "GlobalMaxPool", "ReduceMax"),
-    *(JOINS | AVERAGES),
-}
-# What may lie between a layer and the one that reads its units, and cuts no sign off.
-BETWEEN = {*KEEP_SIGNS, "Tanh", "Softsign", "Sub", "Div", "BatchNormalization"}
 
 
 def is_two_sided(op: Emitter, tensor: Tensor) -> bool:
@@ -40,13 +25,15 @@ def is_two_sided(op: Emitter, tensor: Tensor) -> bool:
         if not current.inputs:
             return not hasattr(current, "values") and current.name not in given
         maker = current.inputs[0]
+        traits = traits_of(maker)
         return (
-            maker.op in TWO_SIDED
-            or any(reader.op in RECURRENT for reader in current.outputs)
-            or (maker.op == "Mul" and all(map(_is_linear, maker.inputs)))
+            traits.recurrent
+            or (traits.odd and not traits.affine)
+            or any(traits_of(reader).recurrent for reader in current.outputs)
+            or (traits.multiplies and all(map(_is_linear, maker.inputs)))
         )
 
-    return _among_sources(tensor, KEEP_SIGNS, is_signed)
+    return _among_sources(tensor, lambda node: traits_of(node).keeps_signs, is_signed)
 
 
 def counts_either_sign(op: Emitter, tensor: Tensor) -> bool:
@@ -60,12 +47,14 @@ def counts_either_sign(op: Emitter, tensor: Tensor) -> bool:
         for reader in current.outputs:
             if is_score(reader):
                 continue
-            if reader.op in RECURRENT | {"Loop", "Scan"}:
+            traits = traits_of(reader)
+            if traits.recurrent or reader.op in ("Loop", "Scan"):
                 return True
-            read = reader.outputs[0] if reader.op in JOINS else current
-            if reader.op in WEIGHTED | AVERAGES | JOINS and is_two_sided(op, read):
+            joins = traits.adds or traits.multiplies
+            read = reader.outputs[0] if joins else current
+            if (traits.weighted or traits.averages or joins) and is_two_sided(op, read):
                 return True
-            if reader.op in BETWEEN:
+            if _cuts_no_sign(reader):
                 waiting.extend(one for one in reader.outputs if one.name not in seen)
                 seen.update(one.name for one in reader.outputs)
     return False
@@ -78,17 +67,25 @@ def is_score(node: gs.Node) -> bool:
 
 def _is_linear(tensor: Tensor) -> bool:
     """Whether a layer with weights made the tensor, and nothing has cut a sign off."""
-    return _among_sources(tensor, BETWEEN, lambda current: bool(current.inputs) and current.inputs[0].op in WEIGHTED)
+    return _among_sources(
+        tensor, _cuts_no_sign, lambda current: bool(current.inputs) and traits_of(current.inputs[0]).weighted
+    )
 
 
-def _among_sources(tensor: Tensor, through: Collection[str], found: Callable[[Tensor], bool]) -> bool:
-    """Whether the tensor, or any of the floats that it is made of `through` some operators, is what is looked for."""
+def _cuts_no_sign(node: gs.Node) -> bool:
+    """Whether the node may lie between a layer and the one that reads its units, and lets both signs through."""
+    traits = traits_of(node)
+    return traits.keeps_signs or traits.affine or (traits.odd and traits.one_to_one)
+
+
+def _among_sources(tensor: Tensor, through: Callable[[gs.Node], bool], found: Callable[[Tensor], bool]) -> bool:
+    """Whether the tensor, or a float that it is made of `through` nodes of some kind, is what is looked for."""
     waiting, seen = [tensor], {tensor.name}
     while waiting:
         current = waiting.pop()
         if found(current):
             return True
-        if current.inputs and current.inputs[0].op in through:
+        if current.inputs and through(current.inputs[0]):
             new = [one for one in current.inputs[0].inputs if one.name not in {*seen, ""} and is_float(one)]
             waiting.extend(new)
             seen.update(one.name for one in new)

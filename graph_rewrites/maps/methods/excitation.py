@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 from ...autodiff.reverse import reach, sources, tensors_between
 from ...backward_rules.excitation.channel_signs import is_constant
-from ...backward_rules.excitation.rules import SCALES
 from ...backward_rules.registry import rule_set
 from ...build.builder import Emitter
 from ...errors import OnnxplainError
 from ...graph.node import used_tensors
+from ...graph.operator_traits import traits_of
 from ...graph.tensors import Tensor, is_float, rank
-from ...targets.axes import WEIGHTED
 from ..backward_pass import Place, Trace
 from ..registry import method
 
@@ -68,7 +67,7 @@ def _is_shared(trace: Trace, name: str, top: str) -> bool:
     return any(
         tensor.name not in {*own, ""} and is_float(tensor) and not is_constant(op, tensor)
         for node in nodes
-        if node.op not in SCALES and any(made.name in path for made in node.outputs)
+        if not traits_of(node).scales and any(made.name in path for made in node.outputs)
         for tensor in used_tensors(node)
     )
 
@@ -85,7 +84,7 @@ def _last_weighted(trace: Trace, names: Sequence[str]) -> str:
     path = tensors_between(trace.nodes, names, end)
     for node in reversed(trace.nodes):
         inputs: list[str] = [tensor.name for tensor in node.inputs[:2] if tensor.name in path]
-        if node.op in WEIGHTED and node.outputs[0].name in path and len(inputs) == 1:
+        if traits_of(node).weighted and node.outputs[0].name in path and len(inputs) == 1:
             others = [one for one in trace.nodes if one is not node]
             if not tensors_between(others, names, end):
                 return inputs[0]

@@ -7,15 +7,9 @@ import onnx_graphsurgeon as gs
 
 from ...autodiff.reverse import tensors_between, used_tensors
 from ...errors import OnnxplainError
+from ...graph.operator_traits import traits_of
 from ...graph.tensors import value_of
 from ..backward_pass import Place
-
-POOLING = {"GlobalAveragePool", "ReduceMean", "AveragePool"}
-LINEAR = {"Gemm", "MatMul", "Conv"}
-# What may stand between: it keeps or only renames, moves and scales values.
-NEUTRAL = {"Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast", "Transpose", "Expand"}
-# How a class is picked from the logits.
-PICKING = {"GatherElements", "Gather", "Slice"}
 
 
 def require_linear_head(layer: Place) -> None:
@@ -27,14 +21,14 @@ def require_linear_head(layer: Place) -> None:
     nodes = list(layer.op.nodes)
     path = tensors_between(nodes, [layer.rows.name], [layer.trace.scores.name])
     on_path = [n for n in nodes if any(t.name in path for t in n.outputs) and _enters(n, path)]
-    linear = [node for node in on_path if node.op in LINEAR]
-    others = [n for n in on_path if n not in linear and n.op not in POOLING | NEUTRAL | PICKING and not _adds_bias(n)]
+    linear = [node for node in on_path if traits_of(node).weighted]
+    others = [n for n in on_path if n not in linear and not _averages(n) and not _moves(n) and not _adds_bias(n)]
     name = layer.name
     if others:
         reason = f"{others[0].op} (node {_name(others[0])!r}) lies between layer {name!r} and the score"
     elif len(linear) != 1:
         reason = f"{len(linear)} linear layers lie between layer {name!r} and the score, not one"
-    elif not any(node.op in POOLING for node in on_path):
+    elif not any(map(_averages, on_path)):
         reason = f"no global average pooling lies between layer {name!r} and the score"
     elif (window := next((n for n in on_path if n.op == "AveragePool"), None)) is not None and _is_local(window):
         reason = f"the pooling {_name(window)!r} behind layer {name!r} is not global"
@@ -46,6 +40,16 @@ def require_linear_head(layer: Place) -> None:
         f"{layer.op.model.name}: CAM needs global average pooling and one linear layer, but {reason}; use grad-cam, or "
         "the last convolutional layer"
     )
+
+
+def _averages(node: gs.Node) -> bool:
+    return traits_of(node).averages and node.op != "ReduceSum"
+
+
+def _moves(node: gs.Node) -> bool:
+    """Whether the node only renames, reshapes or repeats values, or picks a class of the logits."""
+    whole = traits_of(node).values in ("in place", "reshaped")
+    return whole or node.op in ("Transpose", "Expand", "GatherElements", "Gather", "Slice")
 
 
 def _name(node: gs.Node) -> str:

@@ -7,13 +7,14 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from onnxplain.engine.multi_pass.registry import MANY_RUNS
 from onnxplain.graph_rewrites.autodiff.reverse import Gradient, Node
 from onnxplain.graph_rewrites.backward_rules.registry import RULES, backward_rule
 from onnxplain.graph_rewrites.build.builder import Emitter
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 from onnxplain.graph_rewrites.graph.tensors import Tensor
 from onnxplain.graph_rewrites.maps.backward_pass import Place
-from onnxplain.graph_rewrites.maps.registry import METHODS, NEED_MANY_RUNS, describe, find_method, method
+from onnxplain.graph_rewrites.maps.registry import METHODS, RESERVED, describe, find_method, method, reserve
 from onnxplain.graph_rewrites.model.metadata import read_metadata
 from onnxplain.graph_rewrites.rewrite import rewrite
 
@@ -32,7 +33,7 @@ NAMED_BY_THE_CONTRACT = {
 @pytest.fixture(autouse=True)
 def registries() -> Iterator[None]:
     """What a test registers is gone after it."""
-    before = [(registry, dict(registry)) for registry in (METHODS, RULES)]
+    before = [(registry, dict(registry)) for registry in (METHODS, RESERVED, RULES)]
     yield
     for registry, entries in before:
         registry.clear()
@@ -47,17 +48,27 @@ def test_every_method_of_the_contract_is_there_and_says_what_it_is() -> None:
         assert how.build.__doc__
 
 
-@pytest.mark.parametrize("name", ["grad-cam", *NEED_MANY_RUNS])
+@pytest.mark.parametrize("name", ["grad-cam", *MANY_RUNS])
 def test_a_name_is_registered_once(name: str) -> None:
     with pytest.raises(ValueError, match=f"a method named '{name}' is registered already"):
         method(name)(lambda layer: layer.activation)
 
 
-@pytest.mark.parametrize("name", NEED_MANY_RUNS)
+@pytest.mark.parametrize("name", MANY_RUNS)
 def test_methods_of_many_runs_are_in_no_model(name: str) -> None:
     with pytest.raises(UsageError) as error:
         rewrite(network(), method=name)
     assert_one_line(error, f"method {name!r} runs a model many times, so no model holds it; use onnxplain.Explainer")
+
+
+def test_a_name_is_kept_for_a_method_that_no_model_can_hold() -> None:
+    reserve("test-kept", "is done by hand")
+    with pytest.raises(UsageError) as error:
+        rewrite(network(), method="test-kept")
+    assert_one_line(error, "method 'test-kept' is done by hand")
+    for name in ("test-kept", "grad-cam"):
+        with pytest.raises(ValueError, match=f"a method named '{name}' is registered already"):
+            reserve(name, "is another")
 
 
 def test_an_unknown_method_names_the_closest_of_both_kinds() -> None:

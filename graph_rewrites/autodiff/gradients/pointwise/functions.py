@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ....build.builder import Emitter
+from ....graph.operator_traits import traits_of
 from ....graph.tensors import Tensor
 from ...lib.singularities import unless_idle
 from ...reverse import Gradient, Node, gradient_of
@@ -40,10 +41,6 @@ FORMULAS: dict[str, Formula] = {
 }
 
 
-# Their derivative has a pole, or they end.
-POLES = {"Reciprocal", "Sqrt", "Log", "Asin", "Acos", "Acosh", "Atanh"}
-
-
 def _one_minus_square(op: Emitter, x: Tensor) -> Tensor:
     return op.Mul(op.Sub(1.0, x), op.Add(x, 1.0))
 
@@ -52,7 +49,7 @@ def _register(op_type: str, formula: Formula) -> None:
     @gradient_of(op_type)
     def rule(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
         dx = formula(op, grad, node.inputs[0], node.outputs[0])
-        return [unless_idle(op, grad, dx) if op_type in POLES else dx]
+        return [unless_idle(op, grad, dx) if traits_of(op_type).singular else dx]
 
 
 for _op_type, _formula in FORMULAS.items():

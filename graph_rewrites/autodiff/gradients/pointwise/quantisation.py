@@ -9,9 +9,10 @@ import onnx_graphsurgeon as gs
 from ....build.builder import Emitter
 from ....errors import OnnxplainError
 from ....graph.node import Node
-from ....graph.quantisation import along, limits
+from ....graph.quantisation import limits
 from ....graph.tensors import Tensor, dtype_of, rank
 from ...decompose import expansion_of
+from ...lib.quantisers import along
 from ...reverse import Gradient, gradient_of
 
 FLOAT32 = gs.Variable("float32", np.dtype(np.float32))
