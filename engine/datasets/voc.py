@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-import struct
-import zlib
+import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
-from ..images.files import IMAGE_SUFFIXES
+from ..images.decode import open_picture
+from ..images.files import IMAGE_SUFFIXES, read_bytes
 from .annotation import AnnotatedImage, AnnotatedObject, Mask, Shape
 from .dataset import Dataset, image_folder, read_text, require_images
 from .xml_objects import read_objects
@@ -89,16 +89,14 @@ def read_indices(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         OnnxplainError: it cannot be read, or has colours that are not in the palette.
     """
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise OnnxplainError(f"{path}: the segmentation cannot be read ({error.strerror}); check the path") from error
-    pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if pixels is None or pixels.dtype != np.uint8:
-        raise OnnxplainError(f"{path}: no PNG of 8 bits; write the segmentation as one")
-    if pixels.ndim == 2:
-        return np.asarray(pixels, np.uint8)
-    codes = pixels[..., :3].astype(np.int32) @ np.array([1, 256, 65536])  # blue, green, red
+    with open_picture(path, read_bytes(path)) as picture:
+        picture.load()
+        if picture.mode in ("1", "L", "LA"):
+            return np.array(picture.convert("L"))
+        if picture.mode not in ("P", "RGB", "RGBA"):
+            raise OnnxplainError(f"{path}: no PNG of 8 bits; write the segmentation as one")
+        colours = np.array(picture.convert("RGBA"), np.int32)[..., :3]
+    codes = colours @ (65536, 256, 1)
     palette = _palette()
     order = np.argsort(palette)
     places = np.minimum(np.searchsorted(palette, codes, sorter=order), len(palette) - 1)
@@ -108,22 +106,13 @@ def read_indices(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def encode_indices(values: npt.NDArray[np.uint8]) -> bytes:
-    """A PNG of the values, uint8 [H, W], coloured by VOC's palette; OpenCV writes no palettes."""
-    height, width = values.shape
+    """A PNG of the values, uint8 [H, W], coloured by VOC's palette."""
     codes = _palette()
-    colours = np.stack([codes >> 16, codes >> 8, codes], axis=-1).astype(np.uint8)
-    lines = np.pad(values, ((0, 0), (1, 0)))  # each begins with its filter: none
-    chunks = {
-        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0),
-        b"PLTE": colours.tobytes(),
-        b"IDAT": zlib.compress(lines.tobytes()),
-        b"IEND": b"",
-    }
-    parts = [
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks.items()
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    picture = PIL.Image.fromarray(values)
+    picture.putpalette(np.stack([codes >> 16, codes >> 8, codes], axis=-1).astype(np.uint8).tobytes())
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
 
 
 @functools.cache
