@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from ...graph_rewrites.maps.registry import NEED_MANY_RUNS
+from ...graph_rewrites.maps.registry import reserve
 from ..runtime.runner import Arrays, Runner
 from .batch_tuner import Pace
 
@@ -127,11 +127,20 @@ MANY_RUNS: dict[str, ManyRuns] = {}
 def many_runs(
     name: str, build: BuildModel, neutral: Neutral = nothing
 ) -> Callable[[Callable[..., Arrays]], Callable[..., Arrays]]:
-    """Registers the decorated function `(sample, *, options) -> arrays` as a method."""
+    """Registers the decorated function `(sample, *, options) -> arrays` as a method.
+
+        @many_runs("half-occluded", scores_alone)
+        def half_occluded(sample: Sample) -> Arrays:
+            ...
+
+    Args:
+        name: as users call it; it must not be that of another method, also of one that a model can hold.
+        build: makes the model that is run, see `models`.
+        neutral: see `ManyRuns`.
+    """
 
     def register(explain: Callable[..., Arrays]) -> Callable[..., Arrays]:
-        if name not in NEED_MANY_RUNS or name in MANY_RUNS:
-            raise ValueError(f"the method {name!r} is registered already, or not listed in NEED_MANY_RUNS")
+        reserve(name, "runs a model many times, so no model holds it; use onnxplain.Explainer")
         MANY_RUNS[name] = ManyRuns(name, build, explain, neutral)
         return explain
 
