@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 CONFIDENCE = 0.95
-MIN_MEAN = 5  # values; of fewer the quantile below is off by more than a thousandth, and a spread means little
+MIN_MEAN = 5  # values; of fewer the quantile below is off by more than a thousandth at 95 %, and a spread means little
 
 
 class Interval(NamedTuple):

@@ -47,9 +47,9 @@ def mean_field(
     places = np.indices((height, width)).reshape(2, -1).T
     kernel = weight * _gaussian(np.hstack([places / near, image.reshape(-1, 3) / alike]))
     unary = np.log(probabilities).reshape(classes, -1).astype(np.float32)
-    belief = _softmax(unary)
+    belief = softmax(unary)
     for _ in range(iterations):
-        belief = _softmax(unary + belief @ kernel)
+        belief = softmax(unary + belief @ kernel)
     return belief.reshape(probabilities.shape)
 
 
@@ -62,6 +62,7 @@ def _gaussian(features: Array) -> npt.NDArray[np.float32]:
     return np.asarray(kernel * scale * scale[:, None], np.float32)
 
 
-def _softmax(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    shares = np.exp(values - values.max(axis=0))
-    return np.asarray(shares / shares.sum(axis=0))
+def softmax(values: Array, axis: int = 0) -> Array:
+    """exp(values) over their sum along the axis."""
+    shares: Array = np.exp(values - values.max(axis=axis, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=axis, keepdims=True))

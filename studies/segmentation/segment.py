@@ -10,7 +10,7 @@ import onnx
 from onnxplain.engine.images.resample import enlarged
 from onnxplain.engine.runtime.session import Session
 
-from .crf import mean_field
+from .crf import mean_field, softmax
 from .data import SIDE, Array, Labels, Scenes
 
 LEAST = 1e-4  # added to each probability, as in the paper's code, so that no logarithm is infinite
@@ -29,9 +29,7 @@ def probabilities(path: Path, images: npt.NDArray[np.uint8]) -> Array:
     for first in range(0, len(images), BATCH):
         batch = images[first : first + BATCH].transpose(0, 3, 1, 2).astype(np.float32)
         found.append(session.run(None, {"image": np.ascontiguousarray(batch)})[0].astype(np.float64))
-    logits = np.concatenate(found)
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return at_least(shares / shares.sum(axis=1, keepdims=True))
+    return at_least(softmax(np.concatenate(found), axis=1))
 
 
 def refined(given: Array, scenes: Scenes) -> Array:

@@ -1,10 +1,13 @@
-"""Intervals against the values printed in the papers and in tables of Student's t."""
+"""Intervals against the values printed in the papers and in tables of Student's t, and against SciPy's."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnxplain.engine.audit.intervals import Share, difference, mean_interval
+from hypothesis import given
+from hypothesis import strategies as st
+from onnxplain.engine.audit.intervals import MIN_MEAN, Share, difference, mean_interval
+from scipy import stats
 
 
 @pytest.mark.parametrize(
@@ -21,6 +24,13 @@ def test_shares_as_newcombe_prints_them(share: Share, expected: tuple[float, flo
     assert share.interval() == pytest.approx(expected, abs=5e-5)
     mirrored = Share(share.whole - share.part, share.whole).interval()
     assert mirrored == pytest.approx((1 - expected[1], 1 - expected[0]), abs=5e-5)
+
+
+@given(st.integers(1, 2000), st.floats(0, 1), st.sampled_from([0.8, 0.95, 0.999]))
+def test_shares_as_scipy_computes_them(whole: int, share: float, confidence: float) -> None:
+    part = round(share * whole)
+    expected = stats.binomtest(part, whole).proportion_ci(confidence, method="wilson")
+    assert Share(part, whole).interval(confidence) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -55,3 +65,16 @@ def test_means_by_the_table_of_t(count: int, t: float) -> None:
 
 def test_few_values_have_no_interval() -> None:
     assert mean_interval([0.1, 0.2, 0.3, 0.4]) is None
+
+
+@pytest.mark.parametrize(("confidence", "tolerance"), [(0.8, 1e-4), (0.95, 5e-4), (0.99, 3e-3)])
+@pytest.mark.parametrize("count", [MIN_MEAN, 6, 9, 30, 1000])
+def test_means_as_scipy_computes_them(count: int, confidence: float, tolerance: float) -> None:
+    """The expansion is worst where values are fewest and the confidence is high; both ends err by the same."""
+    values = np.random.default_rng(count).normal(0.7, 0.2, count)
+    error = values.std(ddof=1) / count**0.5
+    low, high = stats.t.interval(confidence, count - 1, values.mean(), error)
+    found = mean_interval(values, confidence)
+    assert found == pytest.approx((low, high), abs=tolerance * (high - low) / 2)
+    if count >= 30:
+        assert found == pytest.approx((low, high), abs=1e-7)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnxplain.engine.evaluation.metrics.rank_correlation import rank_correlation
 from onnxplain.graph_rewrites.errors import UsageError
+from scipy import stats
 
 
 def test_without_ties_it_is_the_textbook_formula() -> None:
@@ -31,6 +32,17 @@ def test_it_is_the_correlation_of_ranks_counted_one_by_one(one: np.ndarray, othe
         assert np.isnan(found)
     else:
         assert found == pytest.approx(np.corrcoef(ranks)[0, 1], abs=1e-12)
+
+
+@pytest.mark.parametrize("levels", [3, 20, 10**6])
+def test_it_is_scipys(levels: int) -> None:
+    """On maps of the size of those that are compared, with many ties, some and next to none."""
+    rng = np.random.default_rng(levels)
+    one = rng.integers(0, levels, (224, 224)) / levels
+    other = one + rng.integers(-levels, levels, one.shape) / levels
+    expected = stats.spearmanr(one, other, axis=None).statistic
+    assert 0.1 < expected < 0.9
+    assert rank_correlation(one, other) == pytest.approx(expected, abs=1e-12)
 
 
 def test_only_the_order_of_values_counts() -> None:
