@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..graph_rewrites.errors import OnnxplainError, UsageError
-from ..graph_rewrites.model.model import ModelSource
+from ..graph_rewrites.model.model import ModelSource, parse
 from .explainer import Explainer, Source
 from .explanation import Explanation
 from .targets import Target
@@ -56,11 +56,12 @@ def compare(
         on_error: called for a method that this model does not allow, which is then left out; default: it is raised.
         arguments: further arguments of `Explainer`.
     """
+    source = parse(model)
     cells: dict[tuple[str, str], Explanation] = {}
     columns: dict[str, None] = {}
 
     def explained(method: str) -> list[Explanation]:
-        return Explainer(model, method=method, layers=layers, **arguments)(image, target, inputs)
+        return Explainer(source, method=method, layers=layers, **arguments)(image, target, inputs)
 
     for method, found in by_method(methods, explained, on_error).items():
         several = len({one.target for one in found}) > 1

@@ -4,47 +4,43 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 
 from ..graph_rewrites.errors import OnnxplainError, UsageError
 from ..graph_rewrites.maps.options import check_options
-from ..graph_rewrites.maps.registry import find_method
-from ..graph_rewrites.model.metadata import read_metadata
-from ..graph_rewrites.model.model import ModelSource, load
-from ..graph_rewrites.rewrite import DEFAULT_OUTPUTS, rewrite
+from ..graph_rewrites.model.model import ModelSource
 from ..graph_rewrites.targets.score import ScoreSource
+from .explained import ExplainedModel, explained_model
 from .explanation import Explanation
 from .images.files import PathLike, as_image
-from .images.model_input import fit_to_input, wanted_preprocess
 from .images.preprocess import Preprocess
 from .multi_pass.registry import MANY_RUNS, Progress, silent
-from .multi_pass.run import explain_samples
+from .multi_pass.run import ManyPasses
 from .results import Results
-from .runtime.runner import Arrays, Runner
+from .runtime.further_inputs import further_inputs
+from .runtime.runner import Arrays
 from .targets import Target, resolve_targets
 
 BATCH = 8  # images run together where the model's batch size is open
-# What an explanation needs of an explained model, and the outputs that give it.
-NEEDED = {"score": {"score"}, "heatmap": {"heatmap", "cam"}}
 
 Source: TypeAlias = PathLike | npt.NDArray[np.uint8]
+Attempt: TypeAlias = tuple[int, Explanation | OnnxplainError]  # the image's place among those given
 
 
 class _Sample(NamedTuple):
-    """One image on its way through: as it was read, as the model takes it, and its file."""
+    """One image on its way through: its place, as it was read, as the model takes it, and its file."""
 
+    place: int
     image: npt.NDArray[np.uint8]
     tensor: np.ndarray
     path: Path | None
 
 
-class Explainer:
+class Explainer(ExplainedModel):
     """Explains the predictions of one model.
 
     Args:
@@ -81,35 +77,21 @@ class Explainer:
         session_options: Any = None,
         progress: Progress = silent,
     ) -> None:
-        self.method, self._progress = method, progress
-        self._many_runs = MANY_RUNS.get(method)
-        self._options: dict[str, Any] = {}
-        if self._many_runs is None:
-            self.model = explained_model(model, method=method, layers=layers, rules=rules, score=score, options=options)
-        elif rules is not None:
+        self.method = method
+        fitting: dict[str, Any] = {"preprocess": preprocess, "labels": labels}
+        running: dict[str, Any] = {"providers": providers, "session_options": session_options}
+        self._passes: ManyPasses | None = None
+        many_runs = MANY_RUNS.get(method)
+        if many_runs is None:
+            explained = explained_model(model, method=method, layers=layers, rules=rules, score=score, options=options)
+            super().__init__(explained, **fitting, **running)
+            return
+        if rules is not None:
             raise UsageError(f"method {method!r} has no backward rules; leave rules= out")
-        else:
-            self._options = check_options(method, self._many_runs.explain, options)
-            self.model = self._many_runs.build(model, layers, score)
-        self._runner = Runner(self.model, providers, session_options)
-        self.session, self.classes = self._runner.session, self._runner.classes
-        self.record = self._runner.record | ({"method": method} if self._many_runs else {})
-        self.labels = self._fitting_labels(labels)
-
-        self._wanted_preprocess = wanted_preprocess(preprocess, self.record)
-        self.preprocess_is_assumed = self._wanted_preprocess is None
-        if self._wanted_preprocess is not None:
-            _ = self.preprocess  # what does not fit is an error now, not at the first image
-
-    @cached_property
-    def preprocess(self) -> Preprocess:
-        """How images become the model's input.
-
-        Raises:
-            UsageError: the input is no image, or the preprocessing does not fit it.
-        """
-        kind = self._runner.types[self._runner.image]
-        return fit_to_input(self._wanted_preprocess, kind, self.record["input"].get("layout"))
+        chosen = check_options(method, many_runs.explain, options)
+        super().__init__(many_runs.build(model, layers, score), **fitting, **running)
+        self._passes = ManyPasses(many_runs, self.runner, chosen, progress)
+        self.record = self._passes.record
 
     def __call__(
         self,
@@ -147,22 +129,42 @@ class Explainer:
         Args:
             images: paths, or uint8 [H, W, 3] RGB arrays.
             target: as in a call.
-            on_error: called for an image that cannot be read, which is then left out; default: the error is raised.
+            on_error: called for an image that cannot be read or explained, which is then left out; default: the error
+                is raised.
             inputs: as in a call.
         """
-        others = self._other_inputs(inputs or {})
-        targets = resolve_targets(target, self.labels, self.classes)
-        limit = self._runner.fixed_batch or BATCH
+        for _, result in self.attempts(images, target, inputs):
+            if isinstance(result, Explanation):
+                yield result
+            elif on_error is None:
+                raise result
+            else:
+                on_error(result)
+
+    def attempts(
+        self,
+        images: Iterable[Source],
+        target: Target | Sequence[Target] | None = None,
+        inputs: Mapping[str, np.ndarray] | None = None,
+    ) -> Iterator[Attempt]:
+        """Explains images as `explain_each` does, and tells of each result, or of what went wrong, whose it is.
+
+        The results of one image come one after another. What went wrong ends them.
+
+        Raises:
+            UsageError: an unknown target, or a further input that is missing.
+        """
+        targets, others = self.asked(target, inputs)
+        # Methods of many runs take one image at a time anyway, and each may take long.
+        limit = 1 if self._passes else self.runner.fixed_batch or BATCH
         batch: list[_Sample] = []
-        for source in images:
+        for place, source in enumerate(images):
             try:
-                sample = self._sample(source)
+                sample = self._sample(place, source)
             except UsageError:
                 raise
             except OnnxplainError as error:
-                if on_error is None:
-                    raise
-                on_error(error)
+                yield place, error
                 continue
             # A model that takes each image at its own size gets only equal ones together.
             if batch and (len(batch) == limit or batch[0].tensor.shape != sample.tensor.shape):
@@ -171,6 +173,17 @@ class Explainer:
             batch.append(sample)
         if batch:
             yield from self._explain(batch, targets, others)
+
+    def asked(
+        self, target: Target | Sequence[Target] | None, inputs: Mapping[str, np.ndarray] | None
+    ) -> tuple[list[int], Arrays]:
+        """What a call asks for, as the model takes it: targets, and further inputs with a batch axis of 1.
+
+        Raises:
+            UsageError: an unknown target, or a further input that is missing, unknown, or of another shape.
+        """
+        others = further_inputs(self.runner, (self._passes or self.runner).others, inputs or {})
+        return resolve_targets(target, self.labels, self.classes), others
 
     def run(self, inputs: dict[str, np.ndarray], target: Any = -1) -> dict[str, np.ndarray]:
         """Explains raw tensors.
@@ -182,93 +195,34 @@ class Explainer:
         Returns:
             Every output by name; those of the contract also under their logical names (`score`, `cam`, `heatmap` ...).
         """
-        if self._many_runs is None:
-            return self._runner.run(inputs, target)
-        return explain_samples(self._many_runs, self._runner, inputs, target, self._options, self._progress)
+        return (self._passes or self.runner).run(inputs, target)
 
-    def _sample(self, source: Source) -> _Sample:
+    def _sample(self, place: int, source: Source) -> _Sample:
         image = as_image(source)
         path = None if isinstance(source, np.ndarray) else Path(source)
-        return _Sample(image, self.preprocess.apply(image), path)
+        return _Sample(place, image, self.preprocess.apply(image), path)
 
-    def _other_inputs(self, given: Mapping[str, np.ndarray]) -> Arrays:
-        """The further inputs, with a batch axis of 1."""
-        added = set(self._many_runs.neutral(self._runner)) if self._many_runs else set()
-        wanted = [name for name in self._runner.others if name not in added]
-        actual = {name: name if name in wanted else self._runner.names.get(name, name) for name in given}
-        feeds = {actual[name]: np.asarray(value) for name, value in given.items()}
-        if set(feeds) != set(wanted):
-            missing, unknown = sorted(set(wanted) - set(feeds)), sorted(set(feeds) - set(wanted))
-            what = f"lacks a value for {missing}" if missing else f"has no input {unknown}"
-            raise UsageError(f"the model {what}; its further inputs are {wanted}, given by inputs= (--input)")
-        result = {}
-        for name, value in feeds.items():
-            kind = self._runner.types[name]
-            dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
-            value = value[None] if value.ndim == len(kind.shape.dim) - 1 else value
-            if value.ndim != len(kind.shape.dim) or len(value) != 1:
-                raise UsageError(
-                    f"input {name!r} has shape {list(value.shape)}, not [1, ...] of {len(kind.shape.dim)} axes"
-                )
-            result[name] = value.astype(dtype)
-        return result
-
-    def _explain(self, batch: list[_Sample], targets: list[int], others: Arrays) -> Iterator[Explanation]:
+    def _explain(self, batch: list[_Sample], targets: list[int], others: Arrays) -> Iterator[Attempt]:
         stacked = np.stack([sample.tensor for sample in batch])
         shared = {name: np.repeat(value, len(batch), axis=0) for name, value in others.items()}
-        arrays = self.run({**shared, self._runner.image: stacked}, targets)
-        results = Results(arrays, self.record, self.labels, self._input_size(stacked))
+        try:
+            arrays = self.run({**shared, self.runner.image: stacked}, targets)
+        except UsageError:
+            raise
+        except OnnxplainError as error:
+            if len(batch) == 1:
+                yield batch[0].place, error
+            else:  # one of them may be to blame, or that they are many
+                for sample in batch:
+                    yield from self._explain([sample], targets, others)
+            return
+        results = Results(arrays, self.record, self.labels, self._size_of(stacked))
         for row, sample in enumerate(batch):
-            for column, target in enumerate(targets):
-                for layer in results.layers:
-                    yield results.explanation(row, column, layer, target, sample.image, sample.path, self.preprocess)
-
-    def _input_size(self, stacked: np.ndarray) -> tuple[int, int]:
-        layout = self.record["input"]["layout"]
-        height, width = (stacked.shape[layout.index(axis)] for axis in "HW")
-        return height, width
-
-    def _fitting_labels(self, given: Sequence[str] | None) -> list[str] | None:
-        """The labels, given or recorded, where they are one per class."""
-        labels: list[str] | None = list(given) if given is not None else self.record.get("labels")
-        if labels is None or self.classes in (None, len(labels)):
-            return labels
-        if given is None and "expression" in self.record["score"]:
-            return None  # the model's own classes are not those of the score
-        raise UsageError(f"{len(labels)} labels for a model of {self.classes} classes; give one per class")
-
-
-def explained_model(
-    model: ModelSource,
-    *,
-    method: str,
-    layers: str | Sequence[str] | None,
-    rules: str | None,
-    score: ScoreSource | None,
-    options: Mapping[str, Any] | None = None,
-) -> onnx.ModelProto:
-    """The explained model behind `model`: rewritten now, or as it is where it is explained already.
-
-    Raises:
-        UsageError: an explained model, and an explanation asked for that is not the one it holds.
-    """
-    loaded = load(model)
-    record = read_metadata(loaded)
-    if record is None or "method" not in record:
-        outputs = (*DEFAULT_OUTPUTS[find_method(method).at], "logits")
-        return rewrite(model, method=method, layers=layers, rules=rules, score=score, outputs=outputs, options=options)
-    named = [layers] if isinstance(layers, str) else list(layers or [])
-    asked = {
-        "layers": named or None,
-        "rules": rules,
-        "method": None if method == "grad-cam" else method,
-        "options": dict(options or {}) or None,
-    }
-    for key, value in asked.items():
-        if value is not None and value != record.get(key):
-            raise UsageError(f"the model is explained already, with {key} {record.get(key)!r}; give the original model")
-    names = {name.split("@")[0] for name in record["names"]}
-    missing = [wanted for wanted, made_of in NEEDED.items() if not made_of & names]
-    if missing:
-        raise UsageError(f"the explained model lacks the outputs {missing}; rewrite the original model with them")
-    return loaded
+            try:
+                for column, target in enumerate(targets):
+                    for layer in results.layers:
+                        image, path = sample.image, sample.path
+                        found = results.explanation(row, column, layer, target, image, path, self.preprocess)
+                        yield sample.place, found
+            except OnnxplainError as error:
+                yield sample.place, error

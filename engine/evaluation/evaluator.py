@@ -11,6 +11,7 @@ from typing import Any
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ...graph_rewrites.model.metadata import VERSION
+from ...graph_rewrites.model.model import parse
 from ..datasets.annotation import AnnotatedImage
 from ..datasets.dataset import Dataset, Entry
 from ..datasets.mapping import ClassMapping, Given
@@ -64,8 +65,9 @@ class Evaluator:
         self.metrics = find_metrics(plan.metrics)
         if plan.crops != 1 and (wrong := [one.name for one in self.metrics if one.at_input]):
             raise UsageError(f"metric {wrong[0]!r} is of one input, and ten crops are ten; leave it out, or the crops")
-        self.maps = MethodMaps(plan.model, plan.methods, crops=plan.crops, on_error=on_error, **plan.arguments)
-        self._lab = Laboratory(plan.model, self.maps, plan.settings, plan.arguments)
+        self._source = parse(plan.model)
+        self.maps = MethodMaps(self._source, plan.methods, crops=plan.crops, on_error=on_error, **plan.arguments)
+        self._lab = Laboratory(self._source, self.maps, plan.settings, plan.arguments)
         self.mapping = ClassMapping(self.maps.labels, self.maps.classes, plan.mapping, plan.mapping_file)
         self._top = max(metric.top for metric in self.metrics)
         self.model = plan.model
@@ -76,7 +78,7 @@ class Evaluator:
         """What results must have in common to be reported together, in plain JSON types."""
         return {
             "version": VERSION,
-            "model": f"{self.model.name} {fingerprint(self.model)}",
+            "model": f"{self.model.name} {fingerprint(self._source)}",
             "layer": self.maps.record["layers"],
             "score": self.maps.record["score"],
             "methods": self.maps.methods,

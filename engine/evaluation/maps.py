@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,17 @@ import onnx
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ...graph_rewrites.model.merge import merge
-from ...graph_rewrites.model.model import ModelSource
+from ...graph_rewrites.model.model import ModelSource, parse
 from ...graph_rewrites.targets.score import ScoreSource
 from ..compare import by_method
-from ..explainer import BATCH, Explainer, explained_model
+from ..explained import ExplainedModel, explained_model
+from ..explainer import BATCH
 from ..explanation import Explanation
 from ..images.files import Image
-from ..images.model_input import fit_to_input, wanted_preprocess
-from ..images.preprocess import Preprocess
 from ..images.resample import enlarged, normalised
 from ..multi_pass.models import scores_alone
 from ..multi_pass.registry import MANY_RUNS
+from ..multi_pass.run import ManyPasses
 from ..results import Results, probabilities
 from ..runtime.runner import Arrays, Runner
 from .crops import TenCrops
@@ -49,7 +49,7 @@ class Explained:
     top: list[int]
 
 
-class MethodMaps:
+class MethodMaps(ExplainedModel):
     """One model explained by many methods; those that are in the graph share one run.
 
     Args:
@@ -57,12 +57,9 @@ class MethodMaps:
         methods: methods by name.
         layer: the layer to explain; default: the last convolutional one.
         score: what is explained, as in `Explainer`.
-        preprocess: as in `Explainer`.
-        labels: as in `Explainer`.
-        providers: as in `Explainer`.
-        session_options: as in `Explainer`.
         crops: 1, or 10 to explain and predict by the mean over ten crops, see `TenCrops`.
         on_error: called for a method that the model does not allow, which is then left out; default: it is raised.
+        arguments: further arguments of `ExplainedModel`: preprocess, labels, providers, session_options.
 
     Raises:
         UsageError, OnnxplainError: as `Explainer`; or several layers, or preprocessing without room for ten crops.
@@ -75,53 +72,32 @@ class MethodMaps:
         *,
         layer: str | None = None,
         score: ScoreSource | None = None,
-        preprocess: Preprocess | str | None = None,
-        labels: Sequence[str] | None = None,
-        providers: Sequence[str] | None = None,
-        session_options: Any = None,
         crops: int = 1,
         on_error: Callable[[OnnxplainError], None] | None = None,
+        **arguments: Any,
     ) -> None:
-        def build(method: str) -> onnx.ModelProto | Explainer:
-            if method in MANY_RUNS:
-                return Explainer(
-                    model,
-                    method=method,
-                    layers=layer,
-                    score=score,
-                    preprocess=preprocess,
-                    labels=labels,
-                    providers=providers,
-                    session_options=session_options,
-                )
-            return explained_model(model, method=method, layers=layer, rules=None, score=score)
+        self._source, self._score = parse(model), score
 
-        built = by_method(methods, build, on_error)
-        self._many_runs = {name: one for name, one in built.items() if isinstance(one, Explainer)}
-        self._model, self._score = model, score
-        self._load = partial(Runner, providers=providers, options=session_options)
-        in_graph = {name: one for name, one in built.items() if not isinstance(one, Explainer)}
-        self.methods = list(built)
-        self._runners = [
-            self._load(one) for one in _joined(in_graph or {PREDICTION: scores_alone(model, layer, score)})
-        ]
-        first = self._runners[0]
-        self.record: dict[str, Any] = next(iter(first.record["records"].values()))
+        def built(method: str) -> onnx.ModelProto:
+            if method in MANY_RUNS:
+                return MANY_RUNS[method].build(self._source, layer, score)
+            return explained_model(self._source, method=method, layers=layer, rules=None, score=score)
+
+        models = by_method(methods, built, on_error)
+        in_graph = {name: one for name, one in models.items() if name not in MANY_RUNS}
+        first, *rest = _joined(in_graph or {PREDICTION: scores_alone(self._source, layer, score)})
+        super().__init__(first, **arguments)
+        self._in_graph = [self.runner, *map(self._load, rest)]
+        self._passes = {
+            name: ManyPasses(MANY_RUNS[name], self._load(one)) for name, one in models.items() if name in MANY_RUNS
+        }
+        self.methods = list(models)
         if len(self.record["layers"]) > 1:
             raise UsageError("maps are measured at one layer; name one")
-        if first.others:
-            raise UsageError(f"the model has the further inputs {first.others}; only models of an image are measured")
-        self.classes, self.providers = first.classes, first.session.providers
-        given: Sequence[str] | None = labels if labels is not None else self.record.get("labels")
-        if labels is not None and self.classes not in (None, len(labels)):
-            raise UsageError(f"{len(labels)} labels for a model of {self.classes} classes; give one per class")
-        self.labels = list(given) if given is not None and self.classes in (None, len(given)) else None
-        wanted = wanted_preprocess(preprocess, self.record)
-        self.preprocess_is_assumed = wanted is None
-        layout = self.record["input"].get("layout")
-        self.preprocess = fit_to_input(wanted, first.types[first.image], layout)
+        if others := self.runner.others:
+            raise UsageError(f"the model has the further inputs {others}; only models of an image are measured")
         self._crops = TenCrops(self.preprocess) if crops == 10 else None
-        self.channel_axis = 2 if layout == "NHWC" else 0
+        self.channel_axis = 2 if self.preprocess.layout == "NHWC" else 0
 
     def explain(self, image: Image, path: Path | None, classes: Sequence[int], top: int = 0) -> Explained:
         """Explains classes, and as many of the top ones as asked for.
@@ -167,7 +143,7 @@ class MethodMaps:
 
     @cached_property
     def _predictor(self) -> Runner:
-        return self._load(scores_alone(self._model, None, self._score))
+        return self._load(scores_alone(self._source, None, self._score))
 
     def _explain_crops(self, image: Image, path: Path | None, classes: Sequence[int], top: int) -> Explained:
         crops = self._crops
@@ -194,19 +170,18 @@ class MethodMaps:
 
     def _run(self, tensors: np.ndarray, targets: Sequence[int]) -> By:
         found: By = {}
-        for runner in self._runners:
+        for runner in self._in_graph:
             arrays = runner.run({runner.image: tensors}, targets)
             for method, record in runner.record["records"].items():
                 own = {logical: arrays[name] for logical, name in record["names"].items() if name in arrays}
                 found[method] = own, record
-        for method, explainer in self._many_runs.items():
-            record = explainer.record
-            found[method] = explainer.run({record["input"]["name"]: tensors}, targets), record
+        for method, passes in self._passes.items():
+            found[method] = passes.run({passes.record["input"]["name"]: tensors}, targets), passes.record
         return found
 
     def _results(self, found: By, tensors: np.ndarray) -> dict[str, Results]:
-        size = tuple(side for axis, side in enumerate(tensors.shape[1:]) if axis != self.channel_axis)
-        return {method: Results(*found[method], self.labels, (size[0], size[1])) for method in self.methods}
+        size = self._size_of(tensors)
+        return {method: Results(*found[method], self.labels, size) for method in self.methods}
 
     def _explanation(
         self, results: Results, row: int, column: int, target: int, image: Image, path: Path | None

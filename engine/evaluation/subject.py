@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ...graph_rewrites.model.model import ModelSource
 from ...graph_rewrites.model.weight_randomisation import randomised
 from ..datasets.annotation import AnnotatedImage, Box, Mask
 from ..explanation import Explanation
@@ -47,7 +47,7 @@ class Laboratory:
         arguments: those that `maps` was made with, for further ones.
     """
 
-    def __init__(self, model: Path, maps: MethodMaps, settings: Settings, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, model: ModelSource, maps: MethodMaps, settings: Settings, arguments: Mapping[str, Any]) -> None:
         self.maps, self.settings = maps, settings
         self._model, self._arguments = model, arguments
 

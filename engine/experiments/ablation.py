@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
-from ...graph_rewrites.model.model import ModelSource
+from ...graph_rewrites.model.model import ModelSource, parse
 from ..compare import Comparison, name_of
 from ..datasets.annotation import AnnotatedObject
 from ..datasets.dataset import Dataset
@@ -128,10 +128,10 @@ def ablations(
     Raises:
         UsageError, OnnxplainError: as `Explainer`.
     """
-    found = {}
+    source, found = parse(model), {}
     for name, change in ABLATIONS.items():
         try:
-            found[name] = Explainer(model, method="grad-cam", rules=change.rules, options=change.options, **arguments)
+            found[name] = Explainer(source, method="grad-cam", rules=change.rules, options=change.options, **arguments)
         except OnnxplainError as error:
             if change.rules is None or isinstance(error, UsageError):
                 raise

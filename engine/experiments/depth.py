@@ -14,12 +14,13 @@ import numpy as np
 
 from ...graph_rewrites.errors import UsageError
 from ...graph_rewrites.maps.registry import find_method
-from ...graph_rewrites.model.model import ModelSource
+from ...graph_rewrites.model.model import ModelSource, parse
 from ...graph_rewrites.targets.blocks import residual_blocks
 from ...graph_rewrites.targets.score import ScoreSource
 from ..compare import Comparison, name_of
 from ..evaluation.metrics.rank_correlation import rank_correlation
-from ..explainer import Explainer, Source, explained_model
+from ..explained import explained_model
+from ..explainer import Explainer, Source
 from ..explanation import Explanation
 from ..images.files import Image
 from ..render.contact_sheet import contact_sheet
@@ -120,11 +121,12 @@ def sweep(
         raise UsageError(f"method {method!r} explains the input, so it has no layers to sweep; take grad-cam")
     cost = Cost()
     with cost.of("rewriting"):
+        source = parse(model)
         chosen: str | Sequence[str] = layers or "all"
         if chosen in (BLOCKS, [BLOCKS]):
-            chosen = [one.name for one in residual_blocks(model, score=score)]
+            chosen = [one.name for one in residual_blocks(source, score=score)]
         how: dict[str, Any] = {"method": method, "rules": rules, "score": score, "options": options}
-        explained = explained_model(model, layers=chosen, **how)
+        explained = explained_model(source, layers=chosen, **how)
     with cost.of("loading"):
         explainer = Explainer(explained, method=method, **arguments)
     with cost.of("explaining"):

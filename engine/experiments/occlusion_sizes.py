@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...graph_rewrites.model.model import ModelSource
+from ...graph_rewrites.model.model import ModelSource, parse
 from ..compare import Comparison, compare, name_of
 from ..evaluation.metrics.rank_correlation import rank_correlation
 from ..explainer import Source
@@ -43,12 +43,12 @@ def occlusion_sizes(
     Raises:
         UsageError, OnnxplainError: as `Explainer`.
     """
-    rows = {}
+    source, rows = parse(model), {}
     if against is not None:
-        rows[against] = compare(model, image, methods=[against], **arguments)
+        rows[against] = compare(source, image, methods=[against], **arguments)
     for size in dict.fromkeys(sizes):
         each = {**(options or {}), "size": size}
-        rows[f"{size} pixels"] = compare(model, image, methods=["occlusion"], options=each, **arguments)
+        rows[f"{size} pixels"] = compare(source, image, methods=["occlusion"], options=each, **arguments)
     stacked = Comparison.stacked(rows)
     return stacked if against is None else _compared(stacked, against)
 

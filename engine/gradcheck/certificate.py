@@ -11,7 +11,7 @@ import onnx
 
 from ...graph_rewrites.graph.tensors import FLOAT_TYPES
 from ...graph_rewrites.model.metadata import read_metadata
-from ...graph_rewrites.model.model import ModelSource, load
+from ...graph_rewrites.model.model import ModelSource, load, parse
 from ...graph_rewrites.rewrite import rewrite
 from ...graph_rewrites.targets.score import ScoreSource
 from ...graph_rewrites.verification import coverage, verification_model
@@ -90,20 +90,21 @@ def certify(
     Raises:
         UsageError, OnnxplainError: as `onnxplain.rewrite`.
     """
-    original = load(model)
-    explained = rewrite(model, layers=layers, score=score, outputs=("score", "cam", "heatmap", "gradient"))
+    source = parse(model)
+    original = load(source)
+    explained = rewrite(source, layers=layers, score=score, outputs=("score", "cam", "heatmap", "gradient"))
     record = read_metadata(explained) or {}
     (layer,), logits, image = record["layers"], record["score"]["logits"], record["input"]["name"]
     target = record["names"]["target"]
     session = Session(explained, providers)
-    to_layer, to_input = (coverage(model, start, logits, score) for start in (layer, image))
+    to_layer, to_input = (coverage(source, start, logits, score) for start in (layer, image))
     certificate = Certificate(layer, session.providers, to_layer, to_input)
     rng = np.random.default_rng(seed)
     feeds = random_inputs(explained, rng, side)
     del feeds[target]
 
     takes_gradient = feeds[image].dtype.kind == "f" and all(how != "missing" for _, _, how in to_input)
-    verification, names = verification_model(model, layer, logits, image if takes_gradient else None, score)
+    verification, names = verification_model(source, layer, logits, image if takes_gradient else None, score)
     check = _DifferenceCheck(verification, names, feeds, image)
     explained_feeds = {**feeds, target: check.top}
     after = _outputs(session, explained_feeds)

@@ -78,9 +78,10 @@ class Captioner:
     ) -> None:
         self._model = CaptionerModel(model)
         self._model.require_preprocess(preprocess)
-        self._new_decoder = partial(GreedyDecoder, model, decoder, preprocess=preprocess, providers=providers)
+        source = self._model.source
+        self._new_decoder = partial(GreedyDecoder, source, decoder, preprocess=preprocess, providers=providers)
         self._explainer = Explainer(
-            model, score=self._model.score, preprocess=preprocess, providers=providers, **arguments
+            source, score=self._model.score, preprocess=preprocess, providers=providers, **arguments
         )
 
     @cached_property

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
+from ...graph_rewrites.model.model import ParsedModel, parse
 from ..compare import Comparison, by_method
 from ..explanation import Explanation
 from ..images.files import Image, read_image
@@ -55,12 +56,13 @@ def captions_by_method(
     if caption is not None and decoder is not None:
         raise UsageError(f"a caption is given, so {decoder} has none to write; leave --caption or --decoder out")
     read_image(image)  # what is wrong with it, or with the words, is no method's fault
-    vocabulary = CaptionerModel(model).vocabulary
+    source = parse(model)
+    vocabulary = CaptionerModel(source).vocabulary
     running: dict[str, Any] = {"preprocess": preprocess, "providers": providers}
-    words = GreedyDecoder(model, decoder, **running)(image) if caption is None else caption
+    words = GreedyDecoder(source, decoder, **running)(image) if caption is None else caption
     vocabulary.encode(words, "caption")
     return by_method(
-        methods, lambda method: Captioner(model, method=method, **running, **arguments)(image, words), on_error
+        methods, lambda method: Captioner(source, method=method, **running, **arguments)(image, words), on_error
     )
 
 
@@ -90,11 +92,12 @@ def answers_by_model(
     """
     read_image(image)  # what is wrong with it, or with the question, is no method's fault
     found = {}
-    for name, model in short_names(models).items():
-        AnswererModel(model).vocabulary.encode(question, "question")
+    for name, path in short_names(models).items():
+        source = parse(path)
+        AnswererModel(source).vocabulary.encode(question, "question")
 
-        def answered(method: str, model: Path = model) -> Answers:
-            return Answerer(model, method=method, **arguments)(image, question, answers)
+        def answered(method: str, source: ParsedModel = source) -> Answers:
+            return Answerer(source, method=method, **arguments)(image, question, answers)
 
         found[name] = by_method(methods, answered, on_error)
     return found

@@ -10,11 +10,11 @@ import numpy as np
 from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ...graph_rewrites.model.metadata import read_metadata
 from ...graph_rewrites.model.model import ModelSource, load
+from ..explained import ExplainedModel
 from ..explainer import Source
 from ..images.files import as_image
 from ..images.model_input import fit_to_input, wanted_preprocess
 from ..images.preprocess import Preprocess
-from ..runtime.runner import Runner
 from ..runtime.session import Session
 from .record import INTEGERS, fed_inputs, name_of, recorded_vocabulary
 from .text_model import CaptionerModel
@@ -45,9 +45,8 @@ class GreedyDecoder:
     ) -> None:
         self._model = CaptionerModel(model)
         self._model.require_preprocess(preprocess)
-        self._runner = Runner(self._model.forward(), providers)
-        kind, layout = self._runner.types[self._runner.image], self._runner.record["input"].get("layout")
-        self._preprocess = fit_to_input(wanted_preprocess(preprocess, self._runner.record), kind, layout)
+        forward = ExplainedModel(self._model.forward(), preprocess=preprocess, providers=providers)
+        self._runner, self._preprocess = forward.runner, forward.preprocess
         self._decoder = None if decoder is None else _Decoder(decoder, self._model, self._preprocess, providers)
 
     def __call__(self, image: Source) -> list[str]:

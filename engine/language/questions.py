@@ -59,7 +59,7 @@ class Answerer:
     def __init__(self, model: ModelSource, **arguments: Any) -> None:
         self._model = AnswererModel(model)
         self._model.require_preprocess(arguments.get("preprocess"))
-        self._explainer = Explainer(model, **arguments)
+        self._explainer = Explainer(self._model.source, **arguments)
         if self._explainer.labels is None:
             raise UsageError(f"{self._model.name}: its record names no answers; give them in order, labels= (--labels)")
         self._answers = self._explainer.labels

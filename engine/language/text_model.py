@@ -11,11 +11,11 @@ import onnx
 from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ...graph_rewrites.graph.tensors import FLOAT_TYPES
 from ...graph_rewrites.model.metadata import read_metadata
-from ...graph_rewrites.model.model import ModelSource, load
+from ...graph_rewrites.model.model import ModelSource, load, parse
 from ...graph_rewrites.rewrite import rewrite
 from ..images.preprocess import Preprocess
 from ..runtime.runner import Arrays
-from .record import fed_inputs, name_of, rank_of, recorded_vocabulary
+from .record import fed_inputs, rank_of, recorded_vocabulary
 from .vocabulary import HELP
 
 
@@ -23,9 +23,9 @@ class TextModel:
     """A model that takes an image and token ids [N, T], plain or explained.
 
     Attributes:
-        source: path or `ModelProto`, as it was given.
+        source: the model, parsed.
         name: how messages call it.
-        proto: the model.
+        proto: the model as it is in its file; external data stays there.
         record: what its metadata say of it.
         vocabulary: its words.
         input: name of the input that takes token ids.
@@ -38,7 +38,8 @@ class TextModel:
     REMEDY = "give a model that takes token ids beside the image"
 
     def __init__(self, source: ModelSource) -> None:
-        self.source, self.name, self.proto = source, name_of(source), load(source)
+        self.source = parse(source)
+        self.name, self.proto = self.source.name, self.source.loaded
         self.record: dict[str, Any] = read_metadata(self.proto) or {}
         self.vocabulary = recorded_vocabulary(self.name, self.proto)
         inputs = fed_inputs(self.proto)
@@ -143,7 +144,7 @@ class CaptionerModel(TextModel):
     def forward(self) -> onnx.ModelProto:
         """A model that gives `output` and takes what an explained captioner takes."""
         if self.is_explained:
-            return self.proto
+            return load(self.source)
         return rewrite(self.source, method="gradient", score=self.score, outputs=["score"])
 
     def inputs(self, ids: Sequence[int], scored: Sequence[int], names: Mapping[str, str]) -> Arrays:

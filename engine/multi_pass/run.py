@@ -9,47 +9,60 @@ import numpy as np
 
 from ..images.resample import enlarged, normalised
 from ..runtime.runner import Arrays, Runner
-from .registry import ManyRuns, Progress, Sample
+from .registry import ManyRuns, Progress, Sample, silent
 
 
-def explain_samples(
-    method: ManyRuns, runner: Runner, inputs: Arrays, target: Any, options: Mapping[str, Any], progress: Progress
-) -> Arrays:
-    """The same arrays as one run of an explained model gives, and what else the method reports, [N, K].
+class ManyPasses:
+    """A method of many runs and the model that it runs; it takes and gives what the runner of an explained model does.
 
     Args:
         method: the method.
-        runner: the model that it runs.
-        inputs: every input of the model by name, N samples.
-        target: class indices, one, K of them, or [N, K]; -1: the top class, -2: the second ...
+        runner: the model that the method builds.
         options: the method's own.
         progress: shows the runs of each sample.
+
+    Attributes:
+        record: the model's, with the method's name.
+        others: names of the further inputs that a caller feeds.
     """
-    rows = inputs[runner.image].shape[0]
-    targets = np.atleast_1d(np.asarray(target, np.int64))
-    targets = np.broadcast_to(targets, (rows, targets.shape[-1]))
-    neutral = method.neutral(runner)
-    found = []
-    for row in range(rows):
-        single = {name: value[row : row + 1] for name, value in inputs.items()}
-        base = runner.run({**single, **neutral}, targets[row])
-        ranking = np.argsort(-base["logits"][0], kind="stable")
-        resolved = np.where(targets[row] < 0, ranking[-targets[row] - 1], targets[row])
-        sample = Sample(runner, single, resolved, base, progress)
-        arrays = {name: value.astype(np.float32) for name, value in _finished(sample, method, options).items()}
-        found.append({**base, **{name: value[None] for name, value in arrays.items()}})
-    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
+    def __init__(
+        self, method: ManyRuns, runner: Runner, options: Mapping[str, Any] | None = None, progress: Progress = silent
+    ) -> None:
+        self._method, self._runner, self._options, self._progress = method, runner, options or {}, progress
+        self._neutral = method.neutral(runner)
+        self.record = {**runner.record, "method": method.name}
+        self.others = [name for name in runner.others if name not in self._neutral]
 
-def _finished(sample: Sample, method: ManyRuns, options: Mapping[str, Any]) -> Arrays:
-    """The method's arrays, and the heatmap [K, H, W] where it has not made one."""
-    arrays = method.explain(sample, **options)
-    if "heatmap" in arrays:
-        return arrays
-    spatial = len(sample.size)
-    large = (
-        np.abs(arrays["input_gradient"]).max(axis=1 + sample.channel_axis)
-        if "input_gradient" in arrays
-        else enlarged(arrays["cam"], sample.size)
-    )
-    return {**arrays, "heatmap": normalised(large, spatial)}
+    def run(self, inputs: Arrays, target: Any) -> Arrays:
+        """The same arrays as one run of an explained model gives, and what else the method reports, [N, K].
+
+        Args:
+            inputs: every input of the model by name, N samples.
+            target: class indices, one, K of them, or [N, K]; -1: the top class, -2: the second ...
+        """
+        rows = inputs[self._runner.image].shape[0]
+        targets = np.atleast_1d(np.asarray(target, np.int64))
+        targets = np.broadcast_to(targets, (rows, targets.shape[-1]))
+        found = []
+        for row in range(rows):
+            single = {name: value[row : row + 1] for name, value in inputs.items()}
+            base = self._runner.run({**single, **self._neutral}, targets[row])
+            ranking = np.argsort(-base["logits"][0], kind="stable")
+            resolved = np.where(targets[row] < 0, ranking[-targets[row] - 1], targets[row])
+            sample = Sample(self._runner, single, resolved, base, self._progress)
+            arrays = {name: value.astype(np.float32) for name, value in self._finished(sample).items()}
+            found.append({**base, **{name: value[None] for name, value in arrays.items()}})
+        return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+
+    def _finished(self, sample: Sample) -> Arrays:
+        """The method's arrays, and the heatmap [K, H, W] where it has not made one."""
+        arrays = self._method.explain(sample, **self._options)
+        if "heatmap" in arrays:
+            return arrays
+        large = (
+            np.abs(arrays["input_gradient"]).max(axis=1 + sample.channel_axis)
+            if "input_gradient" in arrays
+            else enlarged(arrays["cam"], sample.size)
+        )
+        return {**arrays, "heatmap": normalised(large, len(sample.size))}

@@ -14,6 +14,7 @@ import numpy as np
 
 from ....graph_rewrites.errors import OnnxplainError, UsageError
 from ....graph_rewrites.model.metadata import VERSION
+from ....graph_rewrites.model.model import ModelSource, parse
 from ...explainer import Explainer
 from ...images.files import atomic_file
 from ...targets import Target
@@ -77,7 +78,7 @@ def write_report(
         raise UsageError(f"{output}: a report is an HTML page; give a name that ends in .html")
     report = Report(output)
     with atomic_file(output) as file:  # first, so that a folder that cannot be written to is found out now
-        explainers = _explainers(model, methods, arguments, report)
+        explainers = _explainers(parse(model), methods, arguments, report)
         first = next(iter(explainers.values()))
         if first.preprocess_is_assumed:
             report.notes.append(f"the model records no preprocessing; assuming {first.preprocess}, see --preprocess")
@@ -103,7 +104,7 @@ def write_report(
 
 
 def _explainers(
-    model: Path, methods: Sequence[str], arguments: Mapping[str, Any], report: Report
+    model: ModelSource, methods: Sequence[str], arguments: Mapping[str, Any], report: Report
 ) -> dict[str, Explainer]:
     """An explainer per method that the model allows, and one of the counterfactual map, if it can be had."""
     found: dict[str, Explainer] = {}
