@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
-from .build.builder import Emitter
+from .build.emitter import Emitter
 from .build.graph_io import Publisher, prune
 from .errors import UsageError
 from .graph.node import replace_input

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from .backward_rules.registry import require_applied, rule_set
-from .build.builder import Emitter
+from .build.emitter import Emitter
 from .build.graph_io import Publisher, prune
 from .errors import UsageError, closest
 from .graph.tensors import Tensor

@@ -8,11 +8,12 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from .autodiff.cotangents import zeros_like
 from .autodiff.decompose import can_expand
 from .autodiff.lower import unfuse
 from .autodiff.reverse import GRADIENTS, sweep, tensors_between
 from .backward_rules.registry import rule_set
-from .build.builder import Emitter
+from .build.emitter import Emitter
 from .build.graph_io import Publisher, prune
 from .graph.node import replace_input, used_tensors
 from .graph.operator_traits import key_of
@@ -105,7 +106,7 @@ def _with_score(model: ModelSource, score: ScoreSource | None, logits: str) -> M
 
 
 def _or_zeros(op: Emitter, grad: Tensor | None, like: Tensor) -> Tensor:
-    return op.zeros_like(like) if grad is None else grad
+    return zeros_like(op, like) if grad is None else grad
 
 
 def _convert(graph: onnx.GraphProto, opset: int, strict: bool) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import onnx
 
+from .autodiff.cotangents import zeros_like
 from .autodiff.reverse import sweep, tensors_between
 from .backward_rules.registry import require_applied, rule_set
-from .build.builder import Emitter
+from .build.emitter import Emitter
 from .build.graph_io import Publisher, prune
 from .errors import OnnxplainError, UsageError, closest
 from .graph.tensors import is_float
@@ -61,6 +62,6 @@ def append_vjp(model: ModelSource, output: str, wrt: str | Sequence[str], rules:
     require_applied(table, work.name, output, wrt)
     for name in wrt:
         like, grad = tensors[name], grads[name]
-        publish.output(f"{name}_grad", op.zeros_like(like) if grad is None else op.cast_like(grad, like), like.shape)
+        publish.output(f"{name}_grad", zeros_like(op, like) if grad is None else op.cast_like(grad, like), like.shape)
     prune(work, forward)
     return write(work)

@@ -20,7 +20,7 @@ import onnx
 import onnx_graphsurgeon as gs
 from onnx import inliner
 
-from ..build.builder import Emitter
+from ..build.emitter import Emitter
 from ..errors import OnnxplainError
 from ..graph.node import Node, used_tensors
 from ..graph.operator_traits import key_of, traits_of

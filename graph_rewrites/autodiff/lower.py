@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..build.builder import Emitter
+from ..build.emitter import Emitter
 from ..graph.node import replace_input, view
 from ..graph.operator_traits import key_of, traits_of
 from ..graph.tensors import schema

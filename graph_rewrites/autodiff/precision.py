@@ -12,7 +12,7 @@ from dataclasses import replace
 import onnx
 import onnx_graphsurgeon as gs
 
-from ..build.builder import Emitter
+from ..build.emitter import Emitter
 from ..graph.node import Node, subgraphs
 from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor, dtype_of, is_float, is_sequence

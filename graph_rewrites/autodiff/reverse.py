@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import onnx_graphsurgeon as gs
 
-from ..build.builder import Emitter
+from ..build.emitter import Emitter
 from ..errors import OnnxplainError
 from ..graph.node import Node as Node
 from ..graph.node import used_tensors as used_tensors
@@ -26,6 +26,7 @@ from ..graph.node import view
 from ..graph.operator_traits import key_of as key_of
 from ..graph.quantisation import carries_gradient
 from ..graph.tensors import Tensor
+from .cotangents import add, sum_to
 from .decompose import expand
 from .precision import as_reals, widened
 
@@ -112,9 +113,9 @@ def sweep(
             for tensor, grad in zip([*node.inputs, *node.captured], gradients, strict=True):
                 if tensor is None or grad is None or tensor.name not in path:
                     continue
-                grad = widened(op, op.sum_to(grad() if callable(grad) else grad, tensor))
+                grad = widened(op, sum_to(op, grad() if callable(grad) else grad, tensor))
                 before = grads.get(tensor.name)
-                grads[tensor.name] = grad if before is None else op.declare(op.sum(before, grad), tensor)
+                grads[tensor.name] = grad if before is None else op.declare(add(op, before, grad), tensor)
     return {name: grads.get(name) for name in wanted}
 
 

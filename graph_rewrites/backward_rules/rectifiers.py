@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..autodiff.reverse import GRADIENTS, Gradient, Node
-from ..build.builder import Emitter
+from ..build.emitter import Emitter
 from ..graph.operator_traits import key_of, traits_of
 from ..graph.tensors import Tensor, value_of
 from .registry import default_rule

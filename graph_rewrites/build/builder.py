@@ -1,4 +1,7 @@
-"""Appending nodes: `op.Mul(a, b)` adds one Mul node to the graph and returns its output."""
+"""Appending nodes: `op.Mul(a, b)` adds one Mul node to the graph and returns its output.
+
+Rules are given an `Emitter`, which knows shapes, casts and reductions besides.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ import onnx
 import onnx_graphsurgeon as gs
 from onnx import numpy_helper, shape_inference
 
-from . import sequences
 from ..inference.constant_folding import MAX_VALUES
 from ..errors import OnnxplainError
 from ..model.model import Model
@@ -23,7 +25,7 @@ from ..graph.tensors import (Tensor, dtype_of, gs_dtype, is_sequence, is_static,
 Operand: TypeAlias = Any  # a Tensor, a numpy array, a number, a list of integers, or None (an omitted optional input)
 
 
-class Emitter:
+class NodeBuilder:
     """Appends nodes to `model` and knows the dtype and shape of everything it appended.
 
     `op.Name(inputs..., attribute=value)` appends a node of operator `Name` and returns its output tensor, or a tuple
@@ -155,7 +157,7 @@ class Emitter:
         self.inputs[name] = tensor.name
         return tensor
 
-    def _once(self, op_type: str, *inputs: Tensor, **attributes: int) -> Tensor:
+    def once(self, op_type: str, *inputs: Tensor, **attributes: int) -> Tensor:
         """The output of a node that is appended where there is none like it yet."""
         key = (op_type, *(tensor.name for tensor in inputs), *attributes.items())
         if key not in self._shared:
@@ -184,120 +186,6 @@ class Emitter:
                 self.unique("constant"), np.ascontiguousarray(values).reshape(values.shape)
             )
         return self._constants[key]
-
-    def shape(self, tensor: Tensor) -> Tensor:
-        """The shape as an int64 vector: a constant where it is static, else a (shared) Shape node."""
-        if is_static(tensor):
-            return self.constant(np.array(tensor.shape, np.int64))
-        return self._once("Shape", tensor)
-
-    def size(self, tensor: Tensor, axis: int) -> Tensor:
-        """The size of one axis as an int64 vector of length 1; the rank may be unknown where `axis` is not negative."""
-        size = tensor.shape[axis] if tensor.shape is not None else None
-        if isinstance(size, int):
-            return self.constant(np.array([size], np.int64))
-        return self._once(
-            "Gather", self.shape(tensor), self.tensor([axis if axis >= 0 else axis % rank(tensor)]), axis=0
-        )
-
-    def sizes(self, tensor: Tensor, axes: Sequence[int]) -> Tensor:
-        """The sizes of some axes as an int64 vector."""
-        known = [tensor.shape[axis] for axis in axes] if tensor.shape is not None else [None]
-        if all(isinstance(size, int) for size in known):
-            return self.constant(np.array(known, np.int64))
-        axes = [axis if axis >= 0 else axis % rank(tensor) for axis in axes]
-        return self._once("Gather", self.shape(tensor), self.tensor(axes), axis=0)
-
-    def join(self, *vectors: Operand) -> Tensor:
-        """The vectors one after the other: a constant where all of them are known."""
-        tensors = [self.tensor(vector) for vector in vectors]
-        values = [value for value in map(value_of, tensors) if value is not None]
-        if len(values) < len(tensors):
-            return self._once("Concat", *tensors, axis=0)
-        return self.constant(np.concatenate(values))
-
-    def reshape_like(self, tensor: Tensor, like: Tensor) -> Tensor:
-        """`tensor` with the shape of `like`, which it must have room for; a size of 0 is one (no boxes were found)."""
-        allowzero = None if is_static(like) and 0 not in like.shape else 1
-        return self.declare(self.emit("Reshape", tensor, self.shape(like), allowzero=allowzero), like)
-
-    def expand_like(self, tensor: Operand, like: Tensor) -> Tensor:
-        """`tensor` broadcast to the shape of `like`."""
-        return self.declare(self.emit("Expand", tensor, self.shape(like)), like)
-
-    def zeros_like(self, tensor: Tensor) -> Tensor:
-        """Zeros of the tensor's shape and dtype; of a sequence, a sequence of zeros."""
-        if is_sequence(tensor):
-            return sequences.zeros_like(self, tensor)
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(dtype_of(tensor))
-        return self.declare(self.emit("Expand", np.zeros((), dtype), self.shape(tensor)), tensor)
-
-    def sum(self, a: Tensor, b: Tensor) -> Tensor:
-        """The sum of two tensors of one shape, or of the elements of two sequences."""
-        return sequences.add(self, a, b) if is_sequence(a) else self.declare(self.emit("Add", a, b), a)
-
-    def cast_like(self, tensor: Tensor, like: Tensor) -> Tensor:
-        """`tensor` in the dtype of `like`."""
-        return tensor if dtype_of(tensor) == dtype_of(like) else self.emit("Cast", tensor, to=dtype_of(like))
-
-    def cast(self, tensor: Tensor, dtype: int) -> Tensor:
-        """`tensor` in an ONNX element type: a constant at once, else by a (shared) Cast node."""
-        if isinstance(tensor, gs.Constant):
-            return self.constant(np.asarray(tensor.values).astype(onnx.helper.tensor_dtype_to_np_dtype(dtype)))
-        return self._once("Cast", tensor, to=dtype)
-
-    def is_zero(self, tensor: Tensor) -> Tensor:
-        """Whether each element is 0, as bool; from opset 19 on, ONNX Runtime has no `Equal` for CUDA."""
-        return self.emit("LessOrEqual", self.emit("Abs", tensor), 0.0)
-
-    def divisor(self, tensor: Tensor) -> Tensor:
-        """The tensor with 1 in place of each 0, to divide by."""
-        return self.emit("Add", tensor, self.cast_like(self.is_zero(tensor), tensor))
-
-    def reduce(self, op_type: str, tensor: Tensor, axes: Sequence[int], keepdims: bool = True) -> Tensor:
-        """ReduceMax, ReduceMean, ...: their axes became an input in opset 18 (ReduceSum's in 13).
-
-        From opset 20 on, ONNX Runtime has no ReduceMax and no ReduceMin for CUDA: the first of each axis in turn.
-        """
-        if op_type in ("ReduceMax", "ReduceMin") and self.model.opset >= 20:
-            for axis in axes:
-                tensor, _ = self.emit("TopK", tensor, [1], outputs=2, axis=axis, largest=int(op_type == "ReduceMax"))
-            return tensor if keepdims else self.emit("Squeeze", tensor, list(axes))
-        if op_type == "ReduceSum" or self.model.opset >= 18:
-            return self.emit(op_type, tensor, list(axes), keepdims=int(keepdims))
-        return self.emit(op_type, tensor, axes=list(axes), keepdims=int(keepdims))
-
-    def sum_to(self, tensor: Tensor, like: Tensor) -> Tensor:
-        """Sums `tensor` over the axes along which `like` was broadcast to it: the adjoint of broadcasting."""
-        if is_sequence(like) or same_shape(tensor, like):
-            return tensor
-        if tensor.shape is not None and like.shape is not None:
-            lead = len(tensor.shape) - len(like.shape)
-            pairs = list(enumerate(zip(tensor.shape[lead:], like.shape, strict=True), lead))
-            stretched = [axis for axis, (big, small) in pairs if small == 1 and big != 1]
-            summed = self.reduce("ReduceSum", tensor, [*range(lead), *stretched]) if lead or stretched else tensor
-            # A size of `like` that is a number other than 1, or the same symbol, cannot have been stretched.
-            open_axes = [axis for axis, (big, small) in pairs if not isinstance(small, int) and (small or "") != big]
-            last = len(tensor.shape) - 1
-            for axis in open_axes:
-                # `like` has 1 there or all of it: the axis becomes (like, size / like), whose second part is summed.
-                # (Axes that are only known at run time are more than OpenVINO takes; cuDNN reduces 8 axes at most.)
-                kept = self.size(like, axis - lead)
-                times = self.emit("Div", self.size(tensor, axis), self.emit("Max", kept, [1]))
-                before, after = self.sizes(summed, range(axis)), self.sizes(summed, range(axis + 1, last + 1))
-                split = self.emit("Reshape", summed, self.join(before, kept, times, after), allowzero=1)
-                summed = self.reduce("ReduceSum", split, [axis + 1], keepdims=False)
-            return self.reshape_like(summed, like) if lead else self.declare(summed, like)
-        # Ranks that are known only at run time: sum the axes where `like`, its shape padded in front with ones, has 1.
-        missing = self.emit("Sub", self.emit("Shape", self.shape(tensor)), self.emit("Shape", self.shape(like)))
-        padded = self.emit("Concat", self.emit("Expand", np.array([1]), missing), self.shape(like), axis=0)
-        axes = self.emit("Reshape", self.emit("NonZero", self.emit("Equal", padded, np.array(1))), [-1])
-        return self.reshape_like(self.emit("ReduceSum", tensor, axes, keepdims=1, noop_with_empty_axes=1), like)
-
-    def declare(self, tensor: Tensor, like: Tensor) -> Tensor:
-        """States that `tensor` has the shape of `like`, where inference could not see it."""
-        tensor.shape = like.shape
-        return tensor
 
     def _infer(self, node: gs.Node) -> None:
         """Sets dtype and shape of the node's outputs by the operator's own inference function, or by its subgraphs."""

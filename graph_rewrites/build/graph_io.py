@@ -8,7 +8,7 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from ..autodiff.reverse import used_tensors
-from .builder import Emitter
+from .emitter import Emitter
 from ..model.model import Model
 from ..graph.tensors import Tensor
 

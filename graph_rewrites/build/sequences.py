@@ -1,17 +1,15 @@
-"""Sequences that are known only at run time: one made element by element, zeros, sums."""
+"""Sequences that are known only at run time: one made element by element, positions, sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
 from ..graph.tensors import Tensor, dtype_of, gs_dtype
-
-if TYPE_CHECKING:
-    from .builder import Emitter
+from .emitter import Emitter
 
 COUNTER, GOING = gs.Variable("i", np.dtype(np.int64), []), gs.Variable("going", np.dtype(np.bool_), [])
 
@@ -25,17 +23,6 @@ def sequence_of(op: Emitter, like: Tensor, length: Tensor, element: Callable[[Te
     result = op.Loop(length, None, start, body=body)
     result.dtype, result.shape = gs_dtype(dtype_of(like)), like.shape
     return result
-
-
-def zeros_like(op: Emitter, sequence: Tensor) -> Tensor:
-    """Zeros of the shape of each element."""
-    length = op.SequenceLength(sequence)
-    return sequence_of(op, sequence, length, lambda i: op.zeros_like(op.SequenceAt(sequence, i)))
-
-
-def add(op: Emitter, a: Tensor, b: Tensor) -> Tensor:
-    """The sums of the elements of two sequences."""
-    return sequence_of(op, a, op.SequenceLength(a), lambda i: op.Add(op.SequenceAt(a, i), op.SequenceAt(b, i)))
 
 
 def position_in(op: Emitter, sequence: Tensor, position: Any) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from ..autodiff.reverse import Rules, sweep
-from ..build.builder import Emitter
+from ..build.emitter import Emitter
 from ..errors import OnnxplainError
 from ..graph.tensors import Tensor
 from ..targets.grid import Grid

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from ..autodiff.reverse import tensors_between
-from ..build.builder import Emitter
+from ..build.emitter import Emitter
 from ..graph.node import needed_nodes, replace_input, used_tensors
 from ..graph.tensors import Tensor
 from ..model.model import Model

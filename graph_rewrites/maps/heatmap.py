@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..build.builder import Emitter
+from ..build.emitter import Emitter
 from ..graph.tensors import Tensor
 
 

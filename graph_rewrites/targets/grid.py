@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
 from ..autodiff.reverse import reach, sources
-from ..build.builder import Emitter
+from ..build.emitter import END, Emitter
 from ..errors import OnnxplainError
 from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor, is_float, value_of
@@ -41,7 +40,7 @@ class Grid:
             count = op.reduce("ReduceProd", self.tokens, [0])
             known = value_of(self.tokens)
             start = op.tensor([-int(known.prod())]) if known is not None else op.Neg(count)
-            tensor = op.Slice(tensor, start, [np.iinfo(np.int64).max], [self.axes[2]])
+            tensor = op.Slice(tensor, start, [END], [self.axes[2]])
         if self.axes != sorted(self.axes):
             tensor = op.Transpose(tensor, perm=self.axes)
         return tensor if self.tokens is None else op.Reshape(tensor, op.join([0, 0], self.tokens))

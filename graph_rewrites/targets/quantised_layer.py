@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..autodiff.decompose import expand
-from ..build.builder import Emitter
+from ..build.emitter import Emitter
 from ..errors import OnnxplainError
 from ..graph.node import replace_input, view
 from ..graph.operator_traits import traits_of

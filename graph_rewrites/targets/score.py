@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from ..build.builder import Emitter
+from ..build.emitter import Emitter
 from ..errors import OnnxplainError, UsageError, closest
 from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor, is_float

@@ -21,14 +21,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from onnx import TensorProto
 
-from ..build.builder import Emitter
+from ..build.emitter import END, Emitter
 from ..errors import OnnxplainError, UsageError, closest
 from ..graph.tensors import Tensor, dtype_of, is_float
 
 Function: TypeAlias = Callable[[Emitter, Tensor], Tensor]
 REDUCTIONS = {"sum": "ReduceSum", "mean": "ReduceMean", "max": "ReduceMax"}
 FUNCTIONS: dict[str, Function] = {}
-END = np.iinfo(np.int64).max
 
 
 def score_function(function: Function) -> Function:

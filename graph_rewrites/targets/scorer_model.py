@@ -7,7 +7,7 @@ import onnx_graphsurgeon as gs
 from onnx import inliner, version_converter
 
 from ..autodiff.reverse import key_of
-from ..build.builder import Emitter
+from ..build.emitter import Emitter
 from ..errors import OnnxplainError, UsageError, closest
 from ..graph.tensors import Tensor, is_float
 from ..model.model import Model, ModelSource, load

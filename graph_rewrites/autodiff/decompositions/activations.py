@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...errors import OnnxplainError
 from ...graph.node import Node
 from ...graph.tensors import Tensor
@@ -44,7 +44,7 @@ def quick_gelu(op: Emitter, node: Node) -> list[Tensor]:
 def bias_split_gelu(op: Emitter, node: Node) -> list[Tensor]:
     """y = u*gelu(v), where u and v are the halves of x + bias along the last axis."""
     x, bias = node.inputs
-    left, right = op.Split(op.Add(x, bias), outputs=2, axis=-1, num_outputs=2 if op.model.opset >= 18 else None)
+    left, right = op.split(op.Add(x, bias), 2, -1)
     return [op.Mul(left, gelu(op, right))]
 
 

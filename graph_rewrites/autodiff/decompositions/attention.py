@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from ...build.builder import Emitter
+from ...build.emitter import END, Emitter
 from ...errors import OnnxplainError
 from ...graph.node import Node
 from ...graph.tensors import Tensor, dtype_of, rank
 from ..decompose import expansion_of
 
 MASKED = -10000.0  # the default of `mask_filter_value`
-LAST = np.iinfo(np.int64).max
 
 
 @expansion_of("com.microsoft::Attention")
@@ -134,7 +133,7 @@ def scale_of(op: Emitter, node: Node, query: Tensor) -> Tensor:
 
 def positions(op: Emitter, tensor: Tensor) -> Tensor:
     """0, 1, ... along the sequence of [batch, heads, sequence, head size], int64."""
-    return op.Range(np.array(0), op.Squeeze(op.size(tensor, 2), [0]), np.array(1))
+    return op.arange(op.size(tensor, 2))
 
 
 def query_positions(op: Emitter, query: Tensor, key: Tensor) -> Tensor:
@@ -151,7 +150,7 @@ def mask_bias(op: Emitter, node: Node, mask: Tensor, query: Tensor, key: Tensor)
     [2 * batch]).
     """
     if rank(mask) == 1:
-        starts = op.Slice(mask, op.size(key, 0), [LAST], [0])  # none for [batch]
+        starts = op.Slice(mask, op.size(key, 0), [END], [0])  # none for [batch]
         ends = op.Slice(mask, [0], op.size(key, 0), [0])
         place = op.Cast(positions(op, key), to=dtype_of(mask))
         masked = op.GreaterOrEqual(place, op.Unsqueeze(ends, [1]))
@@ -171,7 +170,7 @@ def mask_bias(op: Emitter, node: Node, mask: Tensor, query: Tensor, key: Tensor)
 
 def thirds(op: Emitter, tensor: Tensor) -> tuple[Tensor, ...]:
     """Three equal parts along the last axis."""
-    parts: tuple[Tensor, ...] = op.Split(tensor, outputs=3, axis=-1, num_outputs=3 if op.model.opset >= 18 else None)
+    parts: tuple[Tensor, ...] = op.split(tensor, 3, -1)
     return parts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...errors import OnnxplainError
 from ...graph.node import Node
 from ...graph.tensors import Tensor, rank
@@ -53,7 +53,7 @@ def conv_transpose_with_dynamic_pads(op: Emitter, node: Node) -> list[Tensor]:
     if pads is None:
         return [full]
     axes = list(range(2, rank(x)))
-    begin, end = op.Split(pads, outputs=2, axis=0, num_outputs=2 if op.model.opset >= 18 else None)
+    begin, end = op.split(pads, 2, 0)
     return [op.declare(op.Slice(full, begin, op.Sub(op.sizes(full, axes), end), axes), node.outputs[0])]
 
 

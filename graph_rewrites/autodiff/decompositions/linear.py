@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...graph.node import Node
 from ...graph.tensors import Tensor, rank
 from ..decompose import expansion_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...graph.node import Node
 from ...graph.tensors import Tensor, dtype_of, rank
 from ..decompose import expansion_of

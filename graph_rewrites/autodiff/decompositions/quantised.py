@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...graph.node import Node
 from ...graph.tensors import Tensor, rank
 from ..decompose import expansion_of

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...build.builder import Emitter
+from ...build.emitter import END, Emitter
 from ...graph.node import Node
 from ...graph.tensors import Tensor, rank
 from ..decompose import expansion_of
-from .attention import LAST, join_heads, positions, refuse, split_heads
+from .attention import join_heads, positions, refuse, split_heads
 
 
 @expansion_of("com.microsoft::RotaryEmbedding")
@@ -41,13 +41,13 @@ def rotate(op: Emitter, x: Tensor, cosine: Tensor, sine: Tensor, interleaved: bo
     A pair is a channel of the first half and its fellow of the second, or two neighbours where interleaved. x is
     [batch, heads, sequence, head size], the angles broadcast to half its channels.
     """
-    rest = op.Slice(x, [width], [LAST], [3]) if width else None
+    rest = op.Slice(x, [width], [END], [3]) if width else None
     x = op.Slice(x, [0], [width], [3]) if width else x
     if interleaved:
         pairs = op.Reshape(x, [0, 0, 0, -1, 2])
         a, b = (op.Gather(pairs, np.array(i), axis=4) for i in range(2))
     else:
-        a, b = op.Split(x, outputs=2, axis=3, num_outputs=2 if op.model.opset >= 18 else None)
+        a, b = op.split(x, 2, 3)
     turned = op.Sub(op.Mul(a, cosine), op.Mul(b, sine)), op.Add(op.Mul(a, sine), op.Mul(b, cosine))
     if interleaved:
         y = op.Reshape(op.Concat(*(op.Unsqueeze(part, [4]) for part in turned), axis=4), [0, 0, 0, -1])

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...graph.tensors import Tensor, dtype_of, value_of
 
 # How each mode reads along one axis: the taps, counted from the position's integer part, and the weights of the taps as
@@ -107,7 +107,7 @@ def steps(op: Emitter, size: Tensor, first: int, stride: int, like: Tensor) -> T
     known = value_of(size)
     if known is not None:
         return constant(op, first + stride * np.arange(known.item()), like)
-    counted = op.cast_like(op.Range(np.array(0), op.Squeeze(size, [0]), np.array(1)), like)
+    counted = op.cast_like(op.arange(size), like)
     return op.Add(op.Mul(counted, float(stride)), float(first))
 
 

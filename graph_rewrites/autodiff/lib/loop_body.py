@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import onnx_graphsurgeon as gs
 
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...errors import OnnxplainError
 from ...graph.node import needed_nodes, used_tensors
 from ...graph.tensors import Tensor, dtype_of, is_float, is_sequence, kind_of
 from ...model.subgraph_protos import merged
+from ..cotangents import add, zeros_like
 from ..decompose import replay
 from ..precision import widened
 from ..reverse import Gradient, Node, reach, sweep
@@ -84,7 +85,7 @@ class Steps:
             known[sequence.name] = self._op.SequenceEmpty(dtype=dtype_of(sequence))  # what it holds plays no part
         results = subgraph_vjp(self._op, self._node, self._body, known, cotangents, wanted)
         for index, total in enumerate(sums, len(self._flowing)):
-            results[index] = self._op.sum(total, results[index])
+            results[index] = add(self._op, total, results[index])
         return results
 
     def starts(self) -> list[Tensor]:
@@ -146,18 +147,18 @@ def subgraph_vjp(
     for tensor, grad in zip(graph.outputs, cotangents, strict=False):
         name = known.get(tensor.name, tensor).name
         if grad is not None:
-            flowing[name] = op.sum(flowing[name], grad) if name in flowing else grad
+            flowing[name] = add(op, flowing[name], grad) if name in flowing else grad
     own: list[Tensor] = [known.get(tensor.name, tensor) for tensor in wanted]
     outputs = [known.get(tensor.name, tensor) for tensor in graph.outputs]
     if any(grad is not None and _of_other_rank(out, grad) for out, grad in zip(outputs, cotangents, strict=False)):
-        return [op.zeros_like(tensor) for tensor in own]  # a branch of an If that is never taken
+        return [zeros_like(op, tensor) for tensor in own]  # a branch of an If that is never taken
     grads = sweep(op, nodes, flowing, [tensor.name for tensor in own], node.rules)
     return [_no_gradient(op, tensor) if grads[tensor.name] is None else grads[tensor.name] for tensor in own]
 
 
 def _no_gradient(op: Emitter, tensor: Tensor) -> Tensor:
     """Zeros of the type that the tensor's gradient has."""
-    return widened(op, op.zeros_like(tensor))
+    return widened(op, zeros_like(op, tensor))
 
 
 def _typed(op: Emitter, node: Node, likes: Sequence[Tensor], states: range) -> gs.Graph:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
-from ...build.builder import Emitter, Operand
+from ...build.builder import Operand
+from ...build.emitter import Emitter
 from ...graph.tensors import Tensor, dtype_of, value_of
 
 LAST_PAD_ON_CUDA = 18

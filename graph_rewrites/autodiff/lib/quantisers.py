@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...graph.tensors import Tensor, rank
 
 
 def along(op: Emitter, vector: Tensor, x: Tensor, axis: int, block: int = 0) -> Tensor:
     """A scale or zero point, shaped to broadcast over x: one for all, one per index of an axis, or one per block."""
     if block:
-        positions = op.Range(np.array(0), op.Squeeze(op.size(x, axis), [0]), np.array(1))
+        positions = op.arange(op.size(x, axis))
         return op.Gather(vector, op.Div(positions, block), axis=axis)
     if rank(vector) != 1 or vector.shape[0] == 1:
         return vector

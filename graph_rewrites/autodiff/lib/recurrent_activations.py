@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...errors import OnnxplainError
 from ...graph.tensors import Tensor
 from ..reverse import Node

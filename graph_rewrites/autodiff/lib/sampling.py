@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
-import numpy as np
-
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...errors import OnnxplainError
 from ...graph.node import Node
 from ...graph.tensors import Tensor, rank
@@ -81,4 +79,4 @@ def _positions(op: Emitter, node: Node, parameter: Tensor, place: int, axis: int
 
 def _numbers(op: Emitter, size: Tensor, like: Tensor) -> Tensor:
     """0, 1, 2, ... up to a size, in the dtype of `like`."""
-    return op.cast_like(op.Range(np.array(0), op.Squeeze(size, [0]), np.array(1)), like)
+    return op.cast_like(op.arange(size), like)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx
 
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...graph.tensors import Tensor, dtype_of, is_static, value_of
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...graph.operator_traits import traits_of
 from ...graph.tensors import Tensor, is_float, value_of
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import onnx_graphsurgeon as gs
 
 from ...autodiff.precision import widens
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...graph.node import Node
 from ...graph.tensors import Tensor, rank, value_of
 

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from typing import TypeAlias
 
+from ...autodiff.cotangents import add
 from ...autodiff.reverse import GRADIENTS, Gradient, Node
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...errors import OnnxplainError
 from ...graph.operator_traits import traits_of
 from ...graph.tensors import Tensor, value_of
@@ -148,7 +149,7 @@ def _by_sign(op: Emitter, units: Tensor, relevance: Tensor, share: Share) -> lis
         return op.Mul(relevance, op.cast_like(compare(units, 0.0), relevance))
 
     def both(up: Gradient, down: Gradient) -> Gradient:
-        return None if up is None else lambda: op.sum(up(), down())
+        return None if up is None else lambda: add(op, up(), down())
 
     raising, lowering = share(where(op.Greater), _as_it_is), share(where(op.Less), op.Neg)
     return [both(up, down) for up, down in zip(raising, lowering, strict=True)]
@@ -159,7 +160,7 @@ def _shared(
 ) -> list[Gradient]:
     """For the computed inputs j: x_j times the gradient of the node for R / node(x), summed over parts of the x."""
     totals = [op.declare(op.emit(node.op_type, *part, **node.source.attrs), node.outputs[0]) for part in parts]
-    total = reduce(op.sum, totals)
+    total = reduce(partial(add, op), totals)
     nothing = op.cast_like(op.LessOrEqual(total, 0.0), total)
     share = op.Div(op.Mul(relevance, op.Sub(1.0, nothing)), op.Add(total, nothing))
     grads = [
@@ -171,7 +172,9 @@ def _shared(
         def product(part: Sequence[Tensor], grad: Gradient) -> Tensor:
             return op.Mul(part[index], grad() if callable(grad) else grad)
 
-        return lambda: reduce(op.sum, [product(part, own[index]) for part, own in zip(parts, grads, strict=True)])
+        return lambda: reduce(
+            partial(add, op), [product(part, own[index]) for part, own in zip(parts, grads, strict=True)]
+        )
 
     return [times(i) if i in computed else None for i in range(len(node.inputs))]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import onnx_graphsurgeon as gs
 
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...graph.operator_traits import traits_of
 from ...graph.tensors import Tensor, is_float
 from ...targets.score import SCOPE as SCORE

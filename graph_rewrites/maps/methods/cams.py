@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...graph.tensors import Tensor
 from ..backward_pass import Place
 from ..registry import method

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...autodiff.reverse import reach, sources, tensors_between
 from ...backward_rules.excitation.channel_signs import is_constant
 from ...backward_rules.registry import rule_set
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...errors import OnnxplainError
 from ...graph.node import used_tensors
 from ...graph.operator_traits import traits_of

@@ -8,7 +8,7 @@ from functools import partial
 import onnx_graphsurgeon as gs
 
 from ...autodiff.reverse import tensors_between
-from ...build.builder import Emitter
+from ...build.emitter import Emitter
 from ...graph.tensors import Tensor
 from ...targets.axes import layout
 from ...targets.grid import Grid

@@ -10,7 +10,7 @@ from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 from onnxplain.graph_rewrites.autodiff.decompose import function_body, has_function_body
 from onnxplain.graph_rewrites.autodiff.reverse import GRADIENTS
-from onnxplain.graph_rewrites.build.builder import Emitter
+from onnxplain.graph_rewrites.build.emitter import Emitter
 from onnxplain.graph_rewrites.model.model import read
 from onnxplain.graph_rewrites.vjp import append_vjp
 

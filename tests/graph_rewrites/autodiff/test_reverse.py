@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, parser
 from onnxplain.graph_rewrites.autodiff.decompose import EXPANSIONS
 from onnxplain.graph_rewrites.autodiff.reverse import GRADIENTS, Gradient, Node, gradient_of
-from onnxplain.graph_rewrites.build.builder import Emitter
+from onnxplain.graph_rewrites.build.emitter import Emitter
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 from onnxplain.graph_rewrites.graph.tensors import Tensor
 from onnxplain.graph_rewrites.rewrite import rewrite

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnxplain.graph_rewrites.autodiff.reverse import Gradient, Node
 from onnxplain.graph_rewrites.backward_rules.registry import RULES, backward_rule
-from onnxplain.graph_rewrites.build.builder import Emitter
+from onnxplain.graph_rewrites.build.emitter import Emitter
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 from onnxplain.graph_rewrites.graph.tensors import Tensor
 from onnxplain.graph_rewrites.rewrite import rewrite

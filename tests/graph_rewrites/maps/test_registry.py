@@ -10,7 +10,7 @@ import pytest
 from onnxplain.engine.multi_pass.registry import MANY_RUNS
 from onnxplain.graph_rewrites.autodiff.reverse import Gradient, Node
 from onnxplain.graph_rewrites.backward_rules.registry import RULES, backward_rule
-from onnxplain.graph_rewrites.build.builder import Emitter
+from onnxplain.graph_rewrites.build.emitter import Emitter
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 from onnxplain.graph_rewrites.graph.tensors import Tensor
 from onnxplain.graph_rewrites.maps.backward_pass import Place

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnxplain.graph_rewrites.build.builder import Emitter
+from onnxplain.graph_rewrites.build.emitter import Emitter
 from onnxplain.graph_rewrites.model.model import read
 from onnxplain.graph_rewrites.model.writing import write
 from onnxplain.graph_rewrites.vjp import append_vjp

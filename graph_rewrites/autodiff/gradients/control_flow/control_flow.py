@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor
 from ...lib.loop_body import Steps, subgraph_vjp
 from ...reverse import Gradient, Node, gradient_of

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, dtype_of
 from ...decompose import expansion_of
 from ...lib.recurrent_activations import Activation, activations
@@ -168,7 +168,7 @@ def _over_time(
 
 def _live(op: Emitter, x: Tensor, lengths: Tensor) -> Tensor:
     """Which times are within the samples' lengths: bool [T, N, 1]."""
-    times = op.Range(np.array(0), op.Squeeze(op.size(x, 0), [0]), np.array(1))
+    times = op.arange(op.size(x, 0))
     return op.Less(op.Unsqueeze(times, [1, 2]), op.Unsqueeze(op.Cast(lengths, to=onnx.TensorProto.INT64), [0, 2]))
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....build.sequences import lengths_along, position_in
 from ....graph.tensors import Tensor
+from ...cotangents import zeros_like
 from ...reverse import Gradient, Node, gradient_of
 from .sequences import is_decided_at_run_time
 
@@ -26,7 +27,7 @@ def sequence_at(op: Emitter, node: Node, grad: Tensor) -> list[Gradient] | None:
 
     def dsequence() -> Tensor:
         place = position_in(op, sequence, position)
-        return op.SequenceInsert(op.SequenceErase(op.zeros_like(sequence), place), grad, place)
+        return op.SequenceInsert(op.SequenceErase(zeros_like(op, sequence), place), grad, place)
 
     return [dsequence, None, *_held(node)]
 

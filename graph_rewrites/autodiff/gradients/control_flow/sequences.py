@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.node import Node
 from ....graph.tensors import Tensor, rank, value_of
 from ...decompose import expansion_of, replay

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-import numpy as np
 import onnx
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, rank
 from ...reverse import Gradient, Node, gradient_of
 from ..reductions.reductions import Factors
@@ -68,7 +67,7 @@ def tensor_scatter(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     axis = node.attrs["axis"] % rank(x)
 
     def at() -> Tensor:
-        steps = op.Range(np.array(0), op.Squeeze(op.size(updates, axis), [0]), np.array(1))
+        steps = op.arange(op.size(updates, axis))
         if start is not None:
             steps = op.Add(op.Unsqueeze(start, [1]), steps)  # [N, T]
         if node.attrs["mode"] == "circular":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, rank
 from ...reverse import Gradient, Node, gradient_of
 from .indexing import scatter_by_positions

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, rank, value_of
 from ...reverse import Gradient, Node, gradient_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor
 from ...lib.singularities import may_be_infinite, unless_idle
 from ...reverse import Gradient, Node, gradient_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_graphsurgeon as gs
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, value_of
 from ...reverse import Gradient, Node, gradient_of
 

@@ -6,9 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
-import numpy as np
-
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.operator_traits import traits_of
 from ....graph.tensors import Tensor
 from ...lib.singularities import unless_idle
@@ -74,7 +72,7 @@ def range_(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     start, _, delta = node.inputs
 
     def ddelta() -> Tensor:
-        steps = op.Range(np.array(0), op.Squeeze(op.size(grad, 0), [0]), np.array(1))
+        steps = op.arange(op.size(grad, 0))
         return op.reshape_like(op.ReduceSum(op.Mul(grad, op.cast_like(steps, grad)), keepdims=0), delta)
 
     return [lambda: op.reshape_like(op.ReduceSum(grad, keepdims=0), start), None, ddelta]

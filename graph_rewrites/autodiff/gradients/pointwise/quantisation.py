@@ -6,11 +6,12 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....errors import OnnxplainError
 from ....graph.node import Node
 from ....graph.quantisation import limits
 from ....graph.tensors import Tensor, dtype_of, rank
+from ...cotangents import sum_to
 from ...decompose import expansion_of
 from ...lib.quantisers import along
 from ...reverse import Gradient, gradient_of
@@ -90,7 +91,7 @@ def _per_scale(op: Emitter, gradient: Tensor, scale: Tensor, node: Node) -> Tens
     if rank(scale) == 1 and scale.shape[0] != 1:
         others = [i for i in range(rank(gradient)) if i != axis % rank(gradient)]
         gradient = op.reduce("ReduceSum", gradient, others, keepdims=False) if others else gradient
-    return op.cast_like(op.sum_to(gradient, scale), scale)
+    return op.cast_like(sum_to(op, gradient, scale), scale)
 
 
 @expansion_of("QLinearConv")

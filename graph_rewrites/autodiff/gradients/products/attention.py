@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 import onnx
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.node import Node
 from ....graph.tensors import Tensor, dtype_of, rank
 from ...decompose import expansion_of

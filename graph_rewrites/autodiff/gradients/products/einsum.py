@@ -6,7 +6,7 @@ import string
 from functools import partial
 from itertools import chain
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....errors import OnnxplainError
 from ....graph.tensors import Tensor, rank
 from ...lib.matrices import identity_matrix

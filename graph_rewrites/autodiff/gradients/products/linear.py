@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, rank, value_of
 from ...lib.shared_weights import own_weight
 from ...reverse import Gradient, Node, gradient_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, rank, value_of
 from ...decompose import expansion_of
 from ...lib.pads import pad
@@ -92,7 +92,7 @@ def transform(op: Emitter, signal: Tensor, length: Tensor, axis: Axis, **attribu
 def _repeats(op: Emitter, spectrum: Tensor, length: Tensor, axis: Axis) -> Tensor:
     """How often the whole spectrum has each frequency of the one-sided one, along its axis: once or twice."""
     count = axis.size(op, spectrum)
-    k = op.Range(np.array(0), op.Squeeze(count, [0]), np.array(1))
+    k = op.arange(count)
     single = op.Or(op.Equal(k, np.array(0)), op.Equal(op.Mul(k, np.array(2)), length))
     repeats = op.Add(op.Neg(op.cast_like(single, spectrum)), 2.0)
     return op.Reshape(repeats, op.Add(op.Mul(axis.unit, op.Sub(count, [1])), [1]))
@@ -106,7 +106,7 @@ def stft(op: Emitter, node: Node) -> list[Tensor]:
     length = None if length is None else op.Reshape(op.Cast(length, to=onnx.TensorProto.INT64), [1])
     width = op.size(window, 0) if window is not None else length if length is not None else op.size(signal, 1)
     count = op.Add(op.Div(op.Sub(op.size(signal, 1), width), step), [1])
-    starts, within = (op.Range(np.array(0), op.Squeeze(n, [0]), np.array(1)) for n in (count, width))
+    starts, within = (op.arange(n) for n in (count, width))
     positions = op.Add(op.Unsqueeze(op.Mul(starts, step), [1]), within)
     frames = op.Gather(signal, positions, axis=1)  # [N, frames, width, 1 or 2]
     if window is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor
 from ...reverse import Gradient, Node, gradient_of
 from .normalisation import all_but_channels, over_channels, standardise, standardised_gradient, statistics_gradient

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ....build.builder import Emitter, Operand
+from ....build.builder import Operand
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, is_static, rank, value_of
 from ...lib.singularities import unless_idle
 from ...reverse import Gradient, Node, gradient_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, rank
 from ...decompose import expansion_of
 from ...lib.interpolation import Taps, clamp, constant, inside, interpolate, product, taps_along

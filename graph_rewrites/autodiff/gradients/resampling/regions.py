@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, dtype_of
 from ...decompose import expansion_of
 from ...lib.interpolation import Taps, clamp, constant, inside, read, steps, taps_along
@@ -111,7 +111,7 @@ def _means(op: Emitter, x: Tensor, batch: Tensor, rows: Samples, columns: Sample
     """
     height, width = _matrix(op, rows, op.size(x, 2), x), _matrix(op, columns, op.size(x, 3), x)
     if x.shape[0] != 1:  # rows of the box's own image, among those of all images
-        own = op.cast_like(op.is_zero(op.Sub(op.Unsqueeze(batch, [1]), _range(op, op.size(x, 0)))), x)
+        own = op.cast_like(op.is_zero(op.Sub(op.Unsqueeze(batch, [1]), op.arange(op.size(x, 0)))), x)
         height = op.Mul(op.Unsqueeze(height, [2]), op.Unsqueeze(own, [1, 3]))
     images = op.Mul(op.size(x, 0), op.size(x, 2))
     table = op.Reshape(op.Transpose(x, perm=[1, 0, 2, 3]), op.join([0], images, op.size(x, 3)))
@@ -123,7 +123,7 @@ def _means(op: Emitter, x: Tensor, batch: Tensor, rows: Samples, columns: Sample
 
 def _matrix(op: Emitter, samples: Samples, size: Tensor, like: Tensor) -> Tensor:
     """[boxes, bins, size]: how much each element of the axis counts in a bin's mean."""
-    hit = op.cast_like(op.is_zero(op.Sub(op.Unsqueeze(samples.taps.index, [4]), _range(op, size))), like)
+    hit = op.cast_like(op.is_zero(op.Sub(op.Unsqueeze(samples.taps.index, [4]), op.arange(size))), like)
     return op.ReduceSum(op.Mul(hit, op.Unsqueeze(samples.taps.weight, [4])), [2, 3], keepdims=0)
 
 
@@ -150,8 +150,3 @@ def _maxima(op: Emitter, x: Tensor, batch: Tensor, rows: Samples, columns: Sampl
     first = op.GatherElements(values, op.ArgMax(values, axis=4), axis=4)
     empty = op.LessOrEqual(first, lowest)
     return op.Squeeze(op.Where(empty, constant(op, 0, x), first), [4])
-
-
-def _range(op: Emitter, size: Tensor) -> Tensor:
-    """The integers below a size."""
-    return op.Range(np.array(0), op.Squeeze(size, [0]), np.array(1))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....errors import OnnxplainError
 from ....graph.tensors import Tensor, rank, value_of
 from ...lib.matrices import along_axis, identity_matrix

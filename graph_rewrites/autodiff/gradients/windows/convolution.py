@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, dtype_of, is_static, rank, value_of
 from ...lib.pads import pad
 from ...lib.shared_weights import own_weight

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, dtype_of, is_static
 from ...lib.pads import pad
 from ...reverse import Gradient, Node, gradient_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from ....build.builder import Emitter
+from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, rank
 from ...reverse import Gradient, Node, gradient_of
 from ..movement.indexing import element_count, positions

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 from onnxplain.graph_rewrites.autodiff.lib.pads import pad
-from onnxplain.graph_rewrites.build.builder import Emitter
+from onnxplain.graph_rewrites.build.emitter import Emitter
 from onnxplain.graph_rewrites.model.model import read
 from onnxplain.graph_rewrites.model.writing import write
 
