@@ -1,0 +1,1 @@
+"""Appending nodes, inputs and outputs to a graph."""
