@@ -1,4 +1,4 @@
-"""The commands for the experiments of the Grad-CAM paper on one's own model and images."""
+"""The command `ablate`: Grad-CAM with one part changed at a time."""
 
 from __future__ import annotations
 
@@ -13,24 +13,17 @@ from ...engine.datasets.mapping import ClassMapping, read_mapping
 from ...engine.datasets.read import read_dataset
 from ...engine.experiments.ablation import Case, ablations, annotated_cases
 from ...engine.experiments.ablation import ablate as ablate_cases
-from ...engine.experiments.depth import sweep as sweep_layers
-from ...engine.experiments.tables import ablation_data, ablation_table, sweep_data, sweep_table
+from ...engine.experiments.tables import ablation_data, ablation_table
 from ...engine.images.files import write_image
-from ...engine.records.arguments import pairs
 from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ..shared.options import (
-    Image,
     Images,
     Json,
     Layers,
     MappingFile,
-    Method,
     Model,
-    Options,
-    Rules,
     RunOptions,
     Targets,
-    model_and_photo,
     model_and_photos,
     with_options,
 )
@@ -85,38 +78,3 @@ def _annotated(annotations: Path, images: list[str] | None, target: list[str] | 
     if len(images or ()) > 1:
         raise UsageError("with --annotations, one folder of images is given at most")
     return read_dataset(annotations, images[0] if images else None)
-
-
-@with_options
-def sweep(
-    chosen: RunOptions,
-    model: Model = None,
-    image: Image = None,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--layer", "--layers", help="Layers; may be repeated; blocks: the ends of residual blocks; default: all."
-        ),
-    ] = None,
-    method: Method = "grad-cam",
-    option: Options = None,
-    rules: Rules = None,
-    target: Annotated[str | None, typer.Option("--target", "-t", help="Class index, label, or top1.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("sweep.png"),
-    as_json: Json = False,
-) -> None:
-    """Explain one prediction at every layer in one go: pictures, agreement by depth, time and memory."""
-    source, photo = model_and_photo(model, image)
-    found = sweep_layers(
-        source,
-        photo,
-        layers=layer,
-        method=method,
-        rules=rules,
-        options=pairs(option, "option"),
-        target=target,
-        inputs=chosen.inputs,
-        **chosen.arguments(),
-    )
-    write_image(output, found.picture())
-    show(sweep_data(found, output), sweep_table(found, output), as_json)

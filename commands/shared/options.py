@@ -64,6 +64,7 @@ ImageFolder = Annotated[
     Path | None, typer.Option(help="Folder of the images; default: the data set's own, else that of DATA.")
 ]
 Image = Annotated[Path | None, typer.Argument(help="An image; default: the embedded photo.")]
+Photo = Annotated[Path, typer.Argument(help="An image.")]
 Images = Annotated[list[str] | None, typer.Argument(help="Images, folders or globs; default: the embedded photo.")]
 
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from ..engine.evaluation.colours import PREPROCESS, network, picture
-from .test_cli import assert_refused, run, run_here
+from .command_line import assert_refused, run, run_here
 
 RECTANGLES = {"red": ("red", 2, 2, 12, 12), "green": ("green", 18, 0, 24, 20)}  # in 20 x 30 pixels
 HEADER = "image,label,group,x0,y0,x1,y1\n"

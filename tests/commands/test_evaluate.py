@@ -12,7 +12,7 @@ import pytest
 from onnxplain.cli import main
 
 from ..engine.evaluation.colours import PREPROCESS, write_scenes
-from .test_cli import assert_refused, run, run_here
+from .command_line import assert_refused, run, run_here
 
 BASE = ("evaluate", "colours.onnx", "boxes.csv", "--preprocess", PREPROCESS)
 

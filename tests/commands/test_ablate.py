@@ -1,4 +1,4 @@
-"""The commands for the paper's experiments, run as a user runs them."""
+"""The command `ablate`, run as a user runs it."""
 
 from __future__ import annotations
 
@@ -7,56 +7,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 import pytest
 from onnxplain.engine.evaluation.metrics.pointing import energy_inside
 from onnxplain.engine.experiments.ablation import ABLATIONS
 
-from ..graph_rewrites.networks import residual_cnn, small_cnn
-from .test_cli import assert_refused, run
+from .command_line import assert_refused, run
 
 RAW = ["--preprocess", "raw,scale=1/255,size=8x8"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A photo, a residual model and a plain one."""
-    cv2.imwrite(str(tmp_path / "photo.png"), np.random.default_rng(1).integers(0, 256, (20, 24, 3), np.uint8))
-    onnx.save(residual_cnn(), tmp_path / "residual.onnx")
-    onnx.save(small_cnn(), tmp_path / "plain.onnx")
-    return tmp_path
-
-
-def test_sweep_explains_every_layer(folder: Path) -> None:
-    command = ["sweep", "residual.onnx", "photo.png", *RAW, "-t", "3"]
-    result = run(folder, *command, "--json")
-    assert result.returncode == 0, result.stderr
-    found = json.loads(result.stdout)
-    layers = [layer["name"] for layer in json.loads(run(folder, "layers", "residual.onnx", "--json").stdout)]
-    assert [row["layer"] for row in found["layers"]] == layers
-    assert {row["target"] for row in found["layers"]} == {3}
-    assert found["layers"][-1]["rank_correlation"] == pytest.approx(1)
-    assert found["memory"] > 2**20
-    assert cv2.imread(str(folder / "sweep.png")).std() > 20
-    printed = run(folder, *command, "--layers", "blocks", "-o", "blocks.jpg").stdout
-    assert "block" in printed
-    assert "stem" not in printed
-    assert "rewriting" in printed
-    assert (folder / "blocks.jpg").is_file()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (["plain.onnx", "photo.png", "--layers", "blocks"], 1, ["none of its 3 layers", "residual block"]),
-        (["plain.onnx", "photo.png", "--method", "gradient"], 2, ["explains the input"]),
-        (["plain.onnx", "photo.png", "--layer", "relu3"], 2, ["'relu3'", "relu2"]),
-        (["plain.onnx"], 2, ["no image given"]),
-    ],
-)
-def test_a_sweep_that_cannot_be_is_one_line(folder: Path, arguments: list[str], code: int, words: list[str]) -> None:
-    assert_refused(run(folder, "sweep", *arguments, *RAW), code, *words)
-    assert not (folder / "sweep.png").exists()
 
 
 def test_ablate_draws_what_each_part_of_grad_cam_does(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The commands `caption` and `vqa`, run as a user runs them."""
+"""The command `caption`, run as a user runs it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnxplain import rewrite
 
 from ..engine.language.networks import PHOTO, WORDS, answerer, captioner, greedy_decoder, without
 from ..graph_rewrites.networks import small_cnn
-from .test_cli import assert_refused, run, run_here
+from .command_line import assert_refused, run, run_here
 
 
 @pytest.fixture
@@ -24,8 +24,6 @@ def folder(tmp_path: Path) -> Path:
         "greedy": greedy_decoder(),
         "stranger": greedy_decoder(vocabulary=[*WORDS[:-1], "below"]),
         "one": answerer(seed=0),
-        "two": answerer(seed=3, answers=["red", "green", "2", "yes"]),
-        "open": answerer(vocabulary=["<unknown>", *WORDS[1:]], pad=None, unknown="<unknown>"),
         "wordless": without(captioner(), "text"),
         "silent": captioner(seed=5),
         "classifier": small_cnn(),
@@ -53,38 +51,6 @@ def test_a_caption_is_written_and_drawn(folder: Path) -> None:
     assert "square red a" in shown.stdout
     assert f"{words[1]['log_probability']:.3f}" in shown.stdout
     assert (folder / "caption.png").is_file()
-
-
-def test_a_question_is_answered_by_several_models(folder: Path) -> None:
-    command = [
-        "vqa",
-        "one.onnx",
-        "photo.png",
-        "a red circle?",
-        "--beside",
-        "two.onnx",
-        "--methods",
-        "grad-cam,occlusion",
-    ]
-    result = run(folder, *command, "--answer", "2", "--answer", "red", "--json")
-    assert result.returncode == 0, result.stderr
-    summary = json.loads(result.stdout)
-    assert summary["question"] == "a red circle?"
-    assert [one["model"] for one in summary["models"]] == ["one", "two"]
-    for model in summary["models"]:
-        shares = [answer["probability"] for answer in model["answers"]]
-        assert shares == sorted(shares, reverse=True)
-        assert sum(shares) == pytest.approx(1, abs=1e-5)
-        explained = [(one["method"], one["label"]) for one in model["explanations"]]
-        assert explained == [(method, answer) for method in ("grad-cam", "occlusion") for answer in ("2", "red")]
-    assert cv2.imread(str(folder / "vqa.png")).std() > 20
-
-
-def test_an_unknown_word_is_told_where_the_model_takes_it(folder: Path) -> None:
-    result = run(folder, "vqa", "open.onnx", "photo.png", "a crimson circle", "--method", "grad-cam")
-    assert result.returncode == 0
-    assert result.stderr.strip() == "note: open does not know 'crimson' and reads it as an unknown word"
-    assert "a crimson circle" in result.stdout
 
 
 def test_a_method_that_the_model_does_not_allow_is_named_and_the_others_drawn(folder: Path) -> None:
@@ -123,19 +89,6 @@ def test_an_explained_captioner_needs_no_flags_but_its_method(folder: Path) -> N
         (["caption", "captioner.onnx", "photo.png", "--layer", "mops"], 2, ["'mops'", "'maps'"]),
         (["caption", "captioner.onnx", "photo.png", "--method", "gradcam"], 2, ["gradcam", "'grad-cam'"]),
         (["caption", "captioner.onnx", "photo.png", "-o", "caption.pdf"], 2, ["caption.pdf", ".png"]),
-        (["vqa", "one.onnx", "photo.png", "what colour?"], 2, ["'what'", "does not know"]),
-        (["vqa", "one.onnx", "photo.png", "a " * 7], 2, ["question too long: 7 words, at most 6"]),
-        (["vqa", "one.onnx", "photo.png", ""], 2, ["the question is empty"]),
-        (["vqa", "one.onnx", "photo.png", "a red", "--answer", "bleu"], 2, ["one.onnx", "'bleu'", "'blue'"]),
-        (
-            ["vqa", "one.onnx", "photo.png", "a red", "--answer", "blue", "--beside", "two.onnx"],
-            2,
-            ["two.onnx", "'blue'"],
-        ),
-        (["vqa", "captioner.onnx", "photo.png", "a red"], 2, ["captioner.onnx", "onnxplain caption"]),
-        (["vqa", "classifier.onnx", "photo.png", "a red"], 2, ["classifier.onnx", "onnxplain explain"]),
-        (["vqa", "one.onnx", "photo.png", "a red", "--beside", "none.onnx"], 1, ["none.onnx", "no such file"]),
-        (["vqa", "one.onnx", "one.onnx", "a red"], 1, ["one.onnx", "not a JPEG"]),
     ],
 )
 def test_bad_input_is_one_line(

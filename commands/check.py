@@ -1,0 +1,29 @@
+"""The command `check`: a certificate of a model's explanation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from ..engine import embedded
+from ..engine.gradcheck.certificate import SIDE, certify
+from ..engine.records.tables import certificate_report
+from .shared.options import Json, Model, Providers, Score
+from .shared.output import show
+
+
+def check(
+    model: Model = None,
+    layer: Annotated[str | None, typer.Option("--layer", help="Layer; default: the last convolutional one.")] = None,
+    score: Score = None,
+    providers: Providers = None,
+    side: Annotated[int, typer.Option(help="Pixels, for spatial axes whose size is open.")] = SIDE,
+    as_json: Json = False,
+) -> None:
+    """Certify the explanation of a model: operators covered, outputs preserved, gradients equal to differences."""
+    certificate = certify(model or embedded.MODEL, layers=layer, score=score, providers=providers, side=side)
+    show({**asdict(certificate), "passed": certificate.passed}, certificate_report(certificate), as_json)
+    if not certificate.passed:
+        raise typer.Exit(1)
