@@ -11,12 +11,12 @@ from .build.emitter import Emitter
 from .build.graph_io import Publisher, prune
 from .errors import UsageError
 from .graph.node import replace_input
-from .maps.backward_pass import FLOAT32
-from .maps.class_batch import Rows
+from .maps.class_batch import find_class_batch, repeat_samples
+from .maps.explained_tensor import FLOAT32
 from .model.metadata import VERSION, add_metadata
 from .model.model import ModelSource, read
 from .model.writing import write
-from .rewrite import image_layout
+from .pipeline.publish import image_layout
 from .targets.axes import channel_axis
 from .targets.grid import grid_of, image_input
 from .targets.layers import choose_layers
@@ -55,14 +55,14 @@ def ablation_model(
 
     op = Emitter(work)
     publish = Publisher(op)
-    rows = Rows(op, [layer.name], logits.tensor.name)
+    place = find_class_batch(work, [layer.name], logits.tensor.name)
     target = publish.input("target", np.dtype(np.int64), [image.shape[0], "targets"])
     channels = layer.shape[channel_axis(layer)]
-    height = "rows" if rows.repeat else 1
+    height = "rows" if place else 1
     weights = publish.input("channel_weights", np.dtype(np.float32), [image.shape[0], height, channels])
     publish.names.update(logits.inputs)
-    rows.apply(weights)
-    tensor = rows.of(layer)
+    samples = repeat_samples(op, place, logits.tensor.name, weights)
+    tensor = samples.of(layer)
     consumers = list(tensor.outputs)
     maker = next(i for i, node in enumerate(work.graph.nodes) if any(one is tensor for one in node.outputs))
     with op.inserting_at(maker + 1):
@@ -75,12 +75,12 @@ def ablation_model(
     targets = op.Reshape(op.Expand(op.Unsqueeze(target, [1]), sizes), op.join([-1], op.size(target, 1)))
     scores = class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), targets)
     publish.output("ablated", op.Reshape(scores, sizes), [image.shape[0], height, "targets"])
-    publish.output("score", rows.once(scores), target.shape)
+    publish.output("score", samples.once(op, scores), target.shape)
     maps = grid_of(op, layer, image).maps(op, layer)
-    values = rows.once(maps) if rows.repeats(layer) else maps
+    values = samples.once(op, maps) if samples.repeats(layer) else maps
     publish.output("activation", values, [image.shape[0], *values.shape[1:]])
     matrix = as_matrix(op, logits.tensor)
-    publish.output("logits", rows.once(matrix), [image.shape[0], matrix.shape[1]])
+    publish.output("logits", samples.once(op, matrix), [image.shape[0], matrix.shape[1]])
     prune(work, forward)
     result = write(work)
     add_metadata(

@@ -15,12 +15,21 @@ import onnx
 import onnx_graphsurgeon as gs
 from onnx import numpy_helper, shape_inference
 
-from ..inference.constant_folding import MAX_VALUES
 from ..errors import OnnxplainError
-from ..model.model import Model
 from ..graph.node import needed_nodes, subgraphs
+from ..graph.tensors import (
+    Tensor,
+    dtype_of,
+    gs_dtype,
+    is_sequence,
+    kind_of,
+    schema,
+    type_proto,
+    value_of,
+)
+from ..inference.constant_folding import MAX_VALUES
+from ..model.model import Model
 from ..model.subgraph_protos import CONTROL_FLOW, definitions, node_proto
-from ..graph.tensors import (Tensor, dtype_of, gs_dtype, is_sequence, is_static, kind_of, rank, same_shape, schema, type_proto, value_of)
 
 Operand: TypeAlias = Any  # a Tensor, a numpy array, a number, a list of integers, or None (an omitted optional input)
 

@@ -1,4 +1,4 @@
-"""What rules and maps emit besides single nodes: shapes, casts, reductions, in forms that every opset from 17 on has."""
+"""What rules and maps emit besides single nodes: shapes, casts and reductions, in any opset from 17 on."""
 
 from __future__ import annotations
 

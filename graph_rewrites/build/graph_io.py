@@ -8,9 +8,9 @@ from typing import Any
 import onnx_graphsurgeon as gs
 
 from ..autodiff.reverse import used_tensors
-from .emitter import Emitter
-from ..model.model import Model
 from ..graph.tensors import Tensor
+from ..model.model import Model
+from .emitter import Emitter
 
 
 class Publisher:
@@ -20,29 +20,29 @@ class Publisher:
     """
 
     def __init__(self, op: Emitter) -> None:
-        self._op = op
+        self.op = op
         self.names: dict[str, str] = {}
 
     def input(self, name: str, dtype: Any, shape: Sequence[int | str | None] | None) -> Tensor:
         """A new graph input."""
-        tensor = self._op.input(name, dtype, shape)
+        tensor = self.op.input(name, dtype, shape)
         self.names[name] = tensor.name
         return tensor
 
     def output(self, name: str, tensor: Tensor, shape: Sequence[int | str | None]) -> None:
         """Makes `tensor` a graph output; `shape` states its sizes."""
-        result = self._op.Identity(tensor)
+        result = self.op.Identity(tensor)
         result.name, result.shape = self._claim(name), list(shape)
-        self._op.model.graph.outputs.append(result)
+        self.op.model.graph.outputs.append(result)
 
     def per_target(self, name: str, rows: Tensor, target: Tensor, shape: Sequence[int | str | None]) -> None:
         """Makes `rows` [N*K, ..., *shape] a graph output [N, K, *shape]; what `shape` leaves out has size 1."""
         rank = len(rows.shape)
-        sizes = self._op.join(self._op.shape(target), self._op.sizes(rows, range(rank - len(shape), rank)))
-        self.output(name, self._op.Reshape(rows, sizes), [*target.shape, *shape])
+        sizes = self.op.join(self.op.shape(target), self.op.sizes(rows, range(rank - len(shape), rank)))
+        self.output(name, self.op.Reshape(rows, sizes), [*target.shape, *shape])
 
     def _claim(self, name: str) -> str:
-        self.names[name] = self._op.claim(name)
+        self.names[name] = self.op.claim(name)
         return self.names[name]
 
 

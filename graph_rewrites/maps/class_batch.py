@@ -6,7 +6,7 @@ need no repeat: one row has those of all classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,62 +23,56 @@ ROWS = "batch*targets"
 
 
 @dataclass(frozen=True)
-class Repeat:
-    """Where samples are repeated: before node `position`, on these tensors.
+class ClassBatch:
+    """Where samples are repeated for each class.
 
-    `batch` is the symbol of the batch size there.
+    Attributes:
+        nodes: the model's nodes in the order that this takes, what the layer depends on first.
+        position: the repeat comes before the node of this index,
+        tensors: on these tensors.
+        batch: the symbol of the batch size there.
     """
 
+    nodes: tuple[gs.Node, ...]
     position: int
-    tensors: list[Tensor]
+    tensors: tuple[Tensor, ...]
     batch: str
 
 
-class Rows:
-    """The rows of the explained part: one per sample, or K per sample where it is repeated.
+@dataclass(frozen=True)
+class Samples:
+    """The rows of the explained part: one per sample, or K per sample where samples are repeated.
 
-    Args:
-        op: appends the nodes.
-        layers: names of the tensors that are explained.
-        score: name of the tensor that holds the class scores.
-        forward_only: only what the forward pass gives is asked for, so that no sample is repeated.
+    Attributes:
+        repeats_by: int64 [N, K], whose columns each sample is repeated for; None where none is.
+        repeated: the tensors with repeated samples, by the name of the tensor that they repeat.
     """
 
-    def __init__(self, op: Emitter, layers: Sequence[str], score: str, forward_only: bool = False) -> None:
-        self._op, self._score = op, score
-        self.repeat = None if forward_only else find_repeat(op.model, layers, score)
-        self.width: int | str = "targets" if forward_only or self.repeat else 1  # K
-        self._repeated: dict[str, Tensor] = {}
+    repeats_by: Tensor | None
+    repeated: Mapping[str, Tensor]
 
-    def apply(self, target: Tensor) -> None:
-        """Repeats each sample as many times as `target` [N, K], or what is given in its place, has columns."""
-        self.target = target
-        if self.repeat is not None:
-            self._repeated = apply_repeat(self._op, self.repeat, self._score, target)
-
-    @property
-    def targets(self) -> Tensor:
-        """The classes of each row: [N*K, 1] where samples are repeated, else [N, K]."""
-        if self.repeat is None:
-            return self.target
-        result = self._op.Reshape(self.target, [-1, 1])
+    def classes(self, op: Emitter, target: Tensor) -> Tensor:
+        """The classes of each row, of `target` [N, K]: [N*K, 1] where samples are repeated, else [N, K]."""
+        if self.repeats_by is None:
+            return target
+        result = op.Reshape(target, [-1, 1])
         result.shape = [ROWS, 1]
         return result
 
     def of(self, tensor: Tensor) -> Tensor:
         """The tensor with its samples repeated, where they are."""
-        return self._repeated.get(tensor.name, tensor)
+        return self.repeated.get(tensor.name, tensor)
 
     def repeats(self, tensor: Tensor) -> bool:
         """Whether the model's own tensor holds repeated samples, so that only `once` gives each one time."""
-        return self.repeat is not None and tensor.name not in self._repeated
+        return self.repeats_by is not None and tensor.name not in self.repeated
 
-    def once(self, tensor: Tensor) -> Tensor:
-        """Each sample's first row of a tensor that holds repeated ones."""
-        return tensor if self.repeat is None else first_rows(self._op, tensor, self.target)
+    def once(self, op: Emitter, tensor: Tensor) -> Tensor:
+        """The first row of each sample, of a tensor that holds repeated ones."""
+        return tensor if self.repeats_by is None else first_rows(op, tensor, self.repeats_by)
 
 
-def find_repeat(model: Model, layers: Sequence[str], score: str) -> Repeat | None:
+def find_class_batch(model: Model, layers: Sequence[str], score: str) -> ClassBatch | None:
     """The latest place, at or before the layers, where all that is still used has the samples as its first axis.
 
     That is one tensor in a plain network; beside it a skip connection, or inputs that join later, such as a question.
@@ -92,69 +86,67 @@ def find_repeat(model: Model, layers: Sequence[str], score: str) -> Repeat | Non
     batch = batches.pop() if len(batches) == 1 else None
     if not isinstance(batch, str):
         return None
-    place = Repeat(0, inputs, batch)
     live = {tensor.name: tensor for tensor in inputs}
     beyond_inputs = bool(layers) and live.keys().isdisjoint(layers)
-    if beyond_inputs:
-        _put_trunk_first(model, layers)
-    last_use = {t.name: i for i, n in enumerate(model.graph.nodes) if _is_on(n, path) for t in used_tensors(n)}
-    for index, node in enumerate(model.graph.nodes if beyond_inputs else []):
+    nodes = _trunk_first(model, layers) if beyond_inputs else tuple(model.graph.nodes)
+    place = ClassBatch(nodes, 0, tuple(inputs), batch)
+    last_use = {t.name: i for i, n in enumerate(nodes) if _is_on(n, path) for t in used_tensors(n)}
+    for index, node in enumerate(nodes if beyond_inputs else ()):
         live |= {tensor.name: tensor for tensor in node.outputs if tensor.name in path}
         live = {name: tensor for name, tensor in live.items() if last_use.get(name, -1) > index}
         if all(tensor.shape and tensor.shape[0] == batch for tensor in live.values()):
-            place = Repeat(index + 1, list(live.values()), batch)
+            place = ClassBatch(nodes, index + 1, tuple(live.values()), batch)
         if any(tensor.name in layers for tensor in node.outputs):
             break
-    after = _outputs(_repeated_nodes(model, place, path))
+    after = _outputs(_repeated_nodes(place, path))
     outputs = [tensor for tensor in model.graph.outputs if tensor.name in after]
     return place if all(tensor.shape and tensor.shape[0] == batch for tensor in outputs) else None
 
 
-def _put_trunk_first(model: Model, layers: Sequence[str]) -> None:
-    """Sorts what the earliest layer depends on before all else, so that a question is read after the place."""
+def _trunk_first(model: Model, layers: Sequence[str]) -> tuple[gs.Node, ...]:
+    """The nodes, what the earliest layer depends on before all else, so that a question is read after the place."""
     trunk = min((needed_nodes(model.graph.nodes, [layer]) for layer in layers), key=len)
     inside = {id(node) for node in trunk}
-    model.graph.nodes[:] = [*trunk, *(node for node in model.graph.nodes if id(node) not in inside)]
+    return (*trunk, *(node for node in model.graph.nodes if id(node) not in inside))
 
 
-def apply_repeat(op: Emitter, repeat: Repeat, score: str, target: Tensor) -> dict[str, Tensor]:
-    """Repeats each sample K times at the place; original outputs after it keep each sample's first row.
+def repeat_samples(op: Emitter, place: ClassBatch | None, score: str, by: Tensor) -> Samples:
+    """Repeats each sample for the columns of `by`; original outputs after the place keep each sample's first row.
 
     Args:
         op: appends the nodes.
-        repeat: the place.
+        place: where; None: nowhere.
         score: name of the tensor that the repeated rows lead to.
-        target: int64 [N, K].
-
-    Returns:
-        The repeated tensors, by the name of the tensor they repeat.
+        by: int64 [N, K].
     """
-    path = _data_path(op.model, score)
-    nodes = _repeated_nodes(op.model, repeat, path)
+    if place is None:
+        return Samples(None, {})
+    op.model.graph.nodes[:] = place.nodes
+    nodes = _repeated_nodes(place, _data_path(op.model, score))
     after = _outputs(nodes)
     repeated: dict[str, Tensor] = {}
-    with op.inserting_at(repeat.position), op.scope("repeat"):
-        targets = op.size(target, 1)
-        # Counted from the samples, not from `target`: too few rows there must not drop any sample.
-        count = op.Squeeze(op.Mul(op.size(repeat.tensors[0], 0), targets))
+    with op.inserting_at(place.position), op.scope("repeat"):
+        targets = op.size(by, 1)
+        # Counted from the samples, not from `by`: too few rows there must not drop any sample.
+        count = op.Squeeze(op.Mul(op.size(place.tensors[0], 0), targets))
         sample = op.Div(op.Range(np.array(0), count, np.array(1)), targets)
-        for tensor in repeat.tensors:
+        for tensor in place.tensors:
             repeated[tensor.name] = result = op.Gather(tensor, sample, axis=0)
             result.shape = [ROWS, *tensor.shape[1:]]
             for node in nodes:
                 replace_input(node, tensor, result)
-    unchanged = {size for tensor in op.model.inputs for size in tensor.shape or ()} - {repeat.batch}
+    unchanged = {size for tensor in op.model.inputs for size in tensor.shape or ()} - {place.batch}
     for tensor in op.model.graph.tensors().values():
         if tensor.name in after and tensor.shape:
-            tensor.shape = [_symbol(size, repeat.batch, unchanged) for size in tensor.shape]
+            tensor.shape = [_symbol(size, place.batch, unchanged) for size in tensor.shape]
     with op.scope("repeat"):
         for index, tensor in enumerate(op.model.graph.outputs):
             if tensor.name in after:
                 name, tensor.name = tensor.name, op.unique(tensor.name)
-                first = first_rows(op, tensor, target)
-                first.name, first.shape = name, [repeat.batch, *tensor.shape[1:]]
+                first = first_rows(op, tensor, by)
+                first.name, first.shape = name, [place.batch, *tensor.shape[1:]]
                 op.model.graph.outputs[index] = first
-    return repeated
+    return Samples(by, repeated)
 
 
 def _symbol(size: int | str | None, batch: str, unchanged: set[int | str | None]) -> int | str | None:
@@ -175,10 +167,10 @@ def _data_path(model: Model, score: str) -> set[str]:
     return tensors_between(model.graph.nodes, [tensor.name for tensor in model.inputs], [score], floats_only=False)
 
 
-def _repeated_nodes(model: Model, repeat: Repeat, path: set[str]) -> list[gs.Node]:
+def _repeated_nodes(place: ClassBatch, path: set[str]) -> list[gs.Node]:
     """The nodes that will compute repeated rows: on the path after the place, and whatever hangs on those."""
-    starts, found, reached = {tensor.name for tensor in repeat.tensors}, [], set[str]()
-    for node in model.graph.nodes[repeat.position :]:
+    starts, found, reached = {tensor.name for tensor in place.tensors}, [], set[str]()
+    for node in place.nodes[place.position :]:
         read = {tensor.name for tensor in used_tensors(node)}
         if read & reached or (read & starts and _is_on(node, path)):
             found.append(node)

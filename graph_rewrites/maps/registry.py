@@ -20,11 +20,11 @@ class Method:
 
     Attributes:
         name: as users call it.
-        at: which places `build` is given, and where its map is: "layer": a layer, there; "input": the input, there;
+        at: which tensors `build` is given, and where its map is: "layer": a layer, there; "input": the input, there;
             "both": the input and a layer, at the input; "model": the input, one value per position of it.
         rules: the backward rule set that it uses unless another is asked for.
-        backward: how the gradients at its places are made; by default one reverse sweep from the score.
-        build: emits the map from the places; its keyword-only parameters are the method's options.
+        backward: how the gradients there are made; by default one reverse sweep from the score.
+        build: emits the map from them; its keyword-only parameters are the method's options.
     """
 
     name: str
@@ -58,10 +58,10 @@ def method(
     """Registers the decorated function as a method.
 
         @method("hires-cam")
-        def hires_cam(layer: Place) -> Tensor:
+        def hires_cam(layer: ExplainedTensor) -> Tensor:
             return layer.op.ReduceSum(layer.op.Mul(layer.gradient, layer.activation), [1], keepdims=1)
 
-    It gets a `Place` (two for at="both": the input, then the layer) with the `activation` and the `gradient` there,
+    It gets an `ExplainedTensor` (two for at="both": the input, then the layer) with its `activation` and `gradient`,
     both [rows, C, *spatial], and returns the map: [rows, 1, *spatial] for "layer" and "model", else [rows, C, *size].
     """
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ...build.emitter import Emitter
 from ...graph.tensors import Tensor
-from ..backward_pass import Place
+from ..explained_tensor import ExplainedTensor
 from ..registry import method
 from .linear_head import require_linear_head
 
@@ -18,7 +18,7 @@ EPSILON = 1e-7  # in place of a zero denominator; pytorch-grad-cam 1.5.7 adds on
 
 @method("grad-cam")
 def grad_cam(
-    layer: Place,
+    layer: ExplainedTensor,
     *,
     relu: bool = True,
     gradients: Literal["signed", "absolute"] = "signed",
@@ -37,14 +37,14 @@ def grad_cam(
 
 
 @method("counterfactual")
-def counterfactual(layer: Place) -> Tensor:
+def counterfactual(layer: ExplainedTensor) -> Tensor:
     """Grad-CAM of -y^c: the regions that speak against the class (Selvaraju et al. 2017, section 3.3)."""
     op = layer.op
     return op.Relu(weighted_sum(op, op.Neg(spatial_mean(op, layer.gradient)), layer.activation))
 
 
 @method("cam")
-def cam(layer: Place) -> Tensor:
+def cam(layer: ExplainedTensor) -> Tensor:
     """sum_k w_k^c A^k with the weights of the linear layer behind global average pooling (Zhou et al. 2016, eq. 2).
 
     There w_k^c is the sum of dy^c/dA^k over the positions (Selvaraju et al. 2017, section 3.1): so no weight is read,
@@ -59,7 +59,7 @@ def cam(layer: Place) -> Tensor:
 
 
 @method("grad-cam++")
-def grad_cam_plus_plus(layer: Place) -> Tensor:
+def grad_cam_plus_plus(layer: ExplainedTensor) -> Tensor:
     """ReLU(sum_k w_k A^k), w_k = sum_ij a_ij ReLU(g_ij), a = g^2 / (2 g^2 + sum(A^k) g^3) (Chattopadhay 2018, eq. 19).
 
     The paper explains exp(y^c), whose factor in w_k is left out: it is the same for all k, and overflows.
@@ -73,7 +73,7 @@ def grad_cam_plus_plus(layer: Place) -> Tensor:
 
 
 @method("xgrad-cam")
-def xgrad_cam(layer: Place) -> Tensor:
+def xgrad_cam(layer: ExplainedTensor) -> Tensor:
     """ReLU(sum_k w_k A^k), w_k = sum_ij g_ij A_ij / sum_ij A_ij (Fu et al. 2020)."""
     op = layer.op
     total = op.reduce("ReduceSum", layer.activation, layer.spatial)
@@ -82,14 +82,14 @@ def xgrad_cam(layer: Place) -> Tensor:
 
 
 @method("hires-cam")
-def hires_cam(layer: Place, *, relu: bool = True) -> Tensor:
+def hires_cam(layer: ExplainedTensor, *, relu: bool = True) -> Tensor:
     """ReLU(sum_k g^k * A^k), element by element (Draelos and Carin 2020, who take no ReLU)."""
     op = layer.op
     return _rectified(op, op.reduce("ReduceSum", op.Mul(layer.gradient, layer.activation), [1]), relu)
 
 
 @method("layer-cam")
-def layer_cam(layer: Place) -> Tensor:
+def layer_cam(layer: ExplainedTensor) -> Tensor:
     """ReLU(sum_k ReLU(g^k) * A^k), element by element (Jiang et al. 2021)."""
     op = layer.op
     return op.Relu(op.reduce("ReduceSum", op.Mul(op.Relu(layer.gradient), layer.activation), [1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...build.emitter import Emitter
 from ...graph.tensors import Tensor
-from ..backward_pass import Place
+from ..explained_tensor import ExplainedTensor
 from ..registry import method
 
 # The matrix is raised to the power 2^SQUARINGS: components of 99.99 % of the largest variance are then down to 1e-46.
@@ -12,7 +12,7 @@ SQUARINGS = 20
 
 
 @method("eigen-cam")
-def eigen_cam(layer: Place, *, centre: bool = False) -> Tensor:
+def eigen_cam(layer: ExplainedTensor, *, centre: bool = False) -> Tensor:
     """ReLU(A v), v the first right singular vector of the activations [positions, C] (Muhammad and Yeasin 2020).
 
     It depends on no class. `centre` subtracts each channel's mean over the positions first, as pytorch-grad-cam does.
@@ -21,7 +21,7 @@ def eigen_cam(layer: Place, *, centre: bool = False) -> Tensor:
 
 
 @method("eigen-grad-cam")
-def eigen_grad_cam(layer: Place, *, centre: bool = False) -> Tensor:
+def eigen_grad_cam(layer: ExplainedTensor, *, centre: bool = False) -> Tensor:
     """EigenCAM of gradient times activation, which tells classes apart (pytorch-grad-cam, `EigenGradCAM`)."""
     evidence = layer.op.Mul(layer.gradient, layer.activation)
     return _projection(layer.op, evidence, evidence, centre)

@@ -12,21 +12,21 @@ from ...build.emitter import Emitter
 from ...graph.tensors import Tensor
 from ...targets.axes import layout
 from ...targets.grid import Grid
-from ..backward_pass import FLOAT32, Place
+from ..explained_tensor import FLOAT32, ExplainedTensor
 from ..heatmap import resized
 from ..registry import method
 
 
 @method("full-grad", at="model")
-def full_grad(image: Place) -> Tensor:
+def full_grad(image: ExplainedTensor) -> Tensor:
     """psi(x dy/dx) + the sum over layers and channels of psi(b dy/dz) (Srinivas and Fleuret 2019).
 
     psi takes magnitudes, brings each layer's to [0, 1] and to the input's size. A layer's bias is that of a
     convolution, what batch normalisation adds, or a constant that is added to feature maps.
     """
-    op, trace = image.op, image.trace
+    op, backward = image.op, image.backward
     biases = list(_biases(image))
-    grads = trace.gradients([image.rows.name, *(layer.name for layer, _ in biases)])
+    grads = backward.gradients([image.rows.name, *(layer.name for layer, _ in biases)])
     total = _rescaled_sum(op, op.Mul(image.activation, image.gradient))
     for layer, bias in biases:
         grad = grads[layer.name]
@@ -45,12 +45,12 @@ def _rescaled_sum(op: Emitter, maps: Tensor) -> Tensor:
     return op.reduce("ReduceSum", op.Div(raised, op.divisor(peak)), [1])
 
 
-def _biases(image: Place) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
+def _biases(image: ExplainedTensor) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
     """The feature maps on the way to the score that a bias is added to, and how to emit it, [C, 1, ...]."""
     op = image.op
-    path = tensors_between(image.trace.nodes, [image.rows.name], [image.trace.scores.name])
+    path = tensors_between(image.backward.nodes, [image.rows.name], [image.backward.scores.name])
     rank = len(image.rows.shape)
-    for node in image.trace.nodes:
+    for node in image.backward.nodes:
         out, others = node.outputs[0], [tensor for tensor in node.inputs if tensor.name not in path]
         if out.name not in path or len(out.shape or []) != rank or len(others) == len(node.inputs):
             continue

@@ -9,17 +9,17 @@ from ...autodiff.reverse import tensors_between, used_tensors
 from ...errors import OnnxplainError
 from ...graph.operator_traits import traits_of
 from ...graph.tensors import value_of
-from ..backward_pass import Place
+from ..explained_tensor import ExplainedTensor
 
 
-def require_linear_head(layer: Place) -> None:
+def require_linear_head(layer: ExplainedTensor) -> None:
     """Checks that nothing but averaging, one linear layer and renaming lies between the layer and the score.
 
     Raises:
         OnnxplainError: something else does; CAM is then not defined, and Grad-CAM is.
     """
     nodes = list(layer.op.nodes)
-    path = tensors_between(nodes, [layer.rows.name], [layer.trace.scores.name])
+    path = tensors_between(nodes, [layer.rows.name], [layer.backward.scores.name])
     on_path = [n for n in nodes if any(t.name in path for t in n.outputs) and _enters(n, path)]
     linear = [node for node in on_path if traits_of(node).weighted]
     others = [n for n in on_path if n not in linear and not _averages(n) and not _moves(n) and not _adds_bias(n)]

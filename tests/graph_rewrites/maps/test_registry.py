@@ -13,7 +13,7 @@ from onnxplain.graph_rewrites.backward_rules.registry import RULES, backward_rul
 from onnxplain.graph_rewrites.build.emitter import Emitter
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 from onnxplain.graph_rewrites.graph.tensors import Tensor
-from onnxplain.graph_rewrites.maps.backward_pass import Place
+from onnxplain.graph_rewrites.maps.explained_tensor import ExplainedTensor
 from onnxplain.graph_rewrites.maps.registry import METHODS, RESERVED, describe, find_method, method, reserve
 from onnxplain.graph_rewrites.model.metadata import read_metadata
 from onnxplain.graph_rewrites.rewrite import rewrite
@@ -87,7 +87,9 @@ def test_defaults_are_described_as_users_write_them() -> None:
 
 def test_a_method_at_a_layer_of_ones_own() -> None:
     @method("test-norm", rules="guided")
-    def norm(layer: Place, *, side: Literal["gradient", "activation"] = "gradient", power: float = 1.0) -> Tensor:
+    def norm(
+        layer: ExplainedTensor, *, side: Literal["gradient", "activation"] = "gradient", power: float = 1.0
+    ) -> Tensor:
         """The channels' sum of magnitudes to a power."""
         values = layer.op.Abs(layer.gradient if side == "gradient" else layer.activation)
         return layer.op.reduce("ReduceSum", layer.op.Pow(values, power), [1])
@@ -108,15 +110,15 @@ def test_a_method_at_a_layer_of_ones_own() -> None:
 
 def test_methods_at_the_input_of_ones_own() -> None:
     @method("test-square", at="input")
-    def square(image: Place) -> Tensor:
+    def square(image: ExplainedTensor) -> Tensor:
         return image.op.Mul(image.gradient, image.gradient)
 
     @method("test-both", at="both")
-    def both(image: Place, layer: Place) -> Tensor:
+    def both(image: ExplainedTensor, layer: ExplainedTensor) -> Tensor:
         return image.op.Mul(image.gradient, layer.op.reduce("ReduceMax", layer.activation, [1, 2, 3]))
 
     @method("test-model", at="model")
-    def at_pixels(image: Place) -> Tensor:
+    def at_pixels(image: ExplainedTensor) -> Tensor:
         return image.op.reduce("ReduceSum", image.activation, [1])
 
     model = network()
@@ -138,7 +140,7 @@ def test_a_rule_set_of_ones_own_by_name_and_as_a_methods_default() -> None:
         return [op.Mul(grad, 0.5)]
 
     @method("test-halved", at="input", rules="test-half")
-    def halved(image: Place) -> Tensor:
+    def halved(image: ExplainedTensor) -> Tensor:
         return image.gradient
 
     model = network()

@@ -1,0 +1,1 @@
+"""The three steps of `rewrite`, which pass frozen values: plan, attach, publish."""

@@ -1,0 +1,137 @@
+"""Step one of `rewrite`: what is explained, and how, before any node of the explanation is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_graphsurgeon as gs
+
+from ..errors import UsageError, closest
+from ..graph.tensors import Tensor
+from ..maps.class_batch import ClassBatch, find_class_batch
+from ..maps.options import check_options
+from ..maps.registry import Method, find_method
+from ..model.metadata import read_metadata
+from ..model.model import Model
+from ..targets.grid import as_floats, first_image, image_input
+from ..targets.layers import choose_layers
+from ..targets.quantised_layer import real_layer
+from ..targets.score import Logits, ScoreSource, find_logits
+
+OUTPUTS = ("score", "cam", "heatmap", "activation", "gradient", "input_gradient", "logits")
+DEFAULT_OUTPUTS = {
+    "layer": ("score", "cam", "heatmap"),
+    "input": ("score", "input_gradient", "heatmap"),
+    "both": ("score", "input_gradient", "heatmap"),
+    "model": ("score", "cam", "input_gradient", "heatmap"),
+}
+# Outputs that the forward pass gives, of all classes at once.
+FORWARD_OUTPUTS = {"score", "logits", "activation"}
+# Outputs that a method has not, by where it explains.
+LACKING = {
+    "layer": (),
+    "input": ("cam", "activation", "gradient"),
+    "both": ("cam",),
+    "model": ("activation", "gradient"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is explained, and how.
+
+    Attributes:
+        model: the model, with what the score needs appended.
+        method: the method, with its `options`, and `rules`, the name of the backward rule set.
+        outputs: which of `OUTPUTS` are computed.
+        logits: the scores of all classes.
+        score_record: what the metadata say of the score.
+        image: the input that is explained.
+        layers: the explained layers, float tensors.
+        pixels: the input as floats, where anything is computed there; else None.
+        names: what the file calls the layers and then the pixels: an output that is explained hands its name on.
+        class_batch: where samples are repeated for each class; None where none is.
+        targets: how many classes one run explains: 1, or a symbol of any number.
+        forward: the model's own nodes, which stay whatever is computed.
+    """
+
+    model: Model
+    method: Method
+    options: Mapping[str, Any]
+    rules: str
+    outputs: tuple[str, ...]
+    logits: Logits
+    score_record: Mapping[str, str | None]
+    image: Tensor
+    layers: tuple[Tensor, ...]
+    pixels: Tensor | None
+    names: tuple[str, ...]
+    class_batch: ClassBatch | None
+    targets: int | str
+    forward: tuple[gs.Node, ...]
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """What the file calls the layers."""
+        return self.names[: len(self.layers)]
+
+
+def plan(
+    model: Model,
+    method: str,
+    *,
+    layers: str | Sequence[str] | None,
+    rules: str | None,
+    score: ScoreSource | None,
+    outputs: Sequence[str] | None,
+    options: Mapping[str, Any] | None,
+) -> Plan:
+    """Decides all that can be wrong with what is asked for.
+
+    Raises:
+        UsageError, OnnxplainError: as `rewrite`.
+    """
+    found = find_method(method)
+    given = check_options(method, found.build, options)
+    wanted = _wanted(found, outputs)
+    if "method" in (read_metadata(model.proto) or {}):
+        raise UsageError(f"{model.name}: is an explained model already; rewrite the original model")
+    logits = find_logits(model, score)
+    chosen = [] if found.at in ("input", "model") else choose_layers(model, logits.tensor.name, layers)
+    chosen = [real_layer(model, tensor) for tensor in chosen]
+    image = image_input(model, chosen[0]) if chosen else first_image(model, logits.tensor)
+    forward_only = FORWARD_OUTPUTS.issuperset(wanted)
+    needs_pixels = (found.at != "layer" and not forward_only) or "input_gradient" in wanted
+    pixels = as_floats(model, image) if needs_pixels else None
+    explained = [tensor.name for tensor in (*chosen, *([] if pixels is None else [pixels]))]
+    batch = None if forward_only else find_class_batch(model, explained, logits.tensor.name)
+    return Plan(
+        model=model,
+        method=found,
+        options=given,
+        rules=rules or found.rules,
+        outputs=wanted,
+        logits=logits,
+        score_record=logits.record(),
+        image=image,
+        layers=tuple(chosen),
+        pixels=pixels,
+        names=tuple(explained),
+        class_batch=batch,
+        targets="targets" if forward_only or batch is not None else 1,
+        forward=tuple(model.graph.nodes),
+    )
+
+
+def _wanted(method: Method, outputs: Sequence[str] | None) -> tuple[str, ...]:
+    wanted = tuple(outputs or DEFAULT_OUTPUTS[method.at])
+    for name in wanted:
+        if name not in OUTPUTS:
+            raise UsageError(f"unknown output {name!r}; {closest(name, OUTPUTS)}")
+        if name in LACKING[method.at]:
+            raise UsageError(
+                f"method {method.name!r} has no output {name!r}; take {', '.join(DEFAULT_OUTPUTS[method.at])}"
+            )
+    return wanted
