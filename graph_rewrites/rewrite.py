@@ -10,9 +10,6 @@ import onnx
 from .maps import methods as methods  # registers the methods
 from .model.model import ModelSource, read
 from .pipeline.attach import attach
-from .pipeline.plan import DEFAULT_OUTPUTS as DEFAULT_OUTPUTS
-from .pipeline.plan import FORWARD_OUTPUTS as FORWARD_OUTPUTS
-from .pipeline.plan import OUTPUTS as OUTPUTS
 from .pipeline.plan import plan
 from .pipeline.publish import publish
 from .targets.layers import Layer, candidate_layers

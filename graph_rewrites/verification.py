@@ -9,8 +9,8 @@ import onnx
 from onnx import numpy_helper
 
 from .autodiff.cotangents import zeros_like
-from .autodiff.decompose import can_expand
-from .autodiff.lower import unfuse
+from .autodiff.decompose import can_decompose
+from .autodiff.lower import lower
 from .autodiff.reverse import GRADIENTS, sweep, tensors_between
 from .backward_rules.registry import rule_set
 from .build.emitter import Emitter
@@ -54,7 +54,7 @@ def coverage(model: ModelSource, start: str, end: str, score: ScoreSource | None
         if any(t.name in path for t in node.outputs) and any(t.name in path for t in used_tensors(node))
     ]
     counts = Counter(key_of(node) for node in nodes)
-    expanded = {key_of(node) for node in nodes if can_expand(node, work.opset)}
+    expanded = {key_of(node) for node in nodes if can_decompose(node, work.opset)}
     return [
         (key, count, "rule" if key in GRADIENTS else "function body" if key in expanded else "missing")
         for key, count in counts.most_common()
@@ -93,7 +93,7 @@ def verification_model(
     publish.output("layer_gradient", _or_zeros(op, grads[shifted.name], tensor), tensor.shape)
     if image:
         publish.output("input_gradient", _or_zeros(op, grads[image], tensors[image]), tensors[image].shape)
-    unfuse(work)
+    lower(work)
     prune(work, [])
     return as_float64(write(work)), publish.names
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,7 +82,8 @@ def test_a_folder_is_explained_alike_and_gone_on_with(tmp_path: Path, cluster: s
         pictures = [cv2.imread(str(tmp_path / row["overlay"])).astype(int) for row in (one, other)]
         assert np.abs(pictures[0] - pictures[1]).max() <= 1
     written = sorted(path.name for path in (tmp_path / "spread").iterdir())
-    assert written == sorted([*(path.name for path in (tmp_path / "here").iterdir()), "explanations.jsonl"])
+    assert written == sorted(path.name for path in (tmp_path / "here").iterdir())
+    assert len([name for name in written if name != "explanations.jsonl"]) == 12
 
     journal = tmp_path / "spread" / "explanations.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
@@ -91,6 +93,12 @@ def test_a_folder_is_explained_alike_and_gone_on_with(tmp_path: Path, cluster: s
     assert again.returncode == 1, again.stderr
     assert json.loads(again.stdout) == found
     assert (tmp_path / found[0]["overlay"]).stat().st_mtime_ns == before
+    shutil.copytree(tmp_path / "spread", tmp_path / "copy")
+    here = run(tmp_path, cluster, *base, "-o", "copy")  # begun on the cluster, and gone on with without it
+    assert [one["overlay"].replace("copy", "spread") for one in json.loads(here.stdout)] == [
+        one["overlay"] for one in found
+    ]
+    assert (tmp_path / found[0]["overlay"].replace("spread", "copy")).stat().st_mtime_ns == before
     other = run(tmp_path, cluster, *base, "-o", "spread", "--ray", "--method", "layer-cam")
     assert other.returncode == 2
     assert "holds results of another run, which differs in arguments" in other.stderr

@@ -1,9 +1,9 @@
-"""Composite operators as primitives: expansions registered here, or the function body that the specification gives.
+"""Composite operators as primitives: decompositions registered here, or the specification's function body.
 
-An expansion receives the emitter and the node, emits an equivalent computation on the node's inputs, and returns its
-outputs in the order of the node's own (None for one that nobody can differentiate).
+A decomposition receives the emitter and the node, emits an equivalent computation on the node's inputs, and returns
+its outputs in the order of the node's own (None for one that nobody can differentiate).
 
-    @expansion_of("com.microsoft::QuickGelu")
+    @decomposition_of("com.microsoft::QuickGelu")
     def quick_gelu(op, node):
         (x,) = node.inputs
         return [op.Mul(x, op.Sigmoid(op.Mul(x, node.attrs["alpha"])))]
@@ -29,9 +29,9 @@ from ..inference.contrib_shapes import STANDARD
 from ..inference.shape_inference import infer_shapes
 from ..model.subgraph_protos import Type, node_proto, parameter_types
 
-Expansion: TypeAlias = Callable[[Emitter, Node], Sequence[Tensor | None]]
+Decomposition: TypeAlias = Callable[[Emitter, Node], Sequence[Tensor | None]]
 
-EXPANSIONS: dict[str, Expansion] = {}
+DECOMPOSITIONS: dict[str, Decomposition] = {}
 
 
 @dataclass(frozen=True)
@@ -43,34 +43,34 @@ class Body:
     outputs: list[Tensor | None]
 
 
-def expansion_of(*op_types: str) -> Callable[[Expansion], Expansion]:
-    """Registers the decorated function as the expansion of operators (`Name`, or `domain::Name`)."""
+def decomposition_of(*op_types: str) -> Callable[[Decomposition], Decomposition]:
+    """Registers the decorated function as the decomposition of operators (`Name`, or `domain::Name`)."""
 
-    def register(expansion: Expansion) -> Expansion:
+    def register(decomposition: Decomposition) -> Decomposition:
         for op_type in op_types:
-            if op_type in EXPANSIONS:
-                raise ValueError(f"{op_type} has an expansion already: {EXPANSIONS[op_type].__qualname__}")
-            EXPANSIONS[op_type] = expansion
-        return expansion
+            if op_type in DECOMPOSITIONS:
+                raise ValueError(f"{op_type} has a decomposition already: {DECOMPOSITIONS[op_type].__qualname__}")
+            DECOMPOSITIONS[op_type] = decomposition
+        return decomposition
 
     return register
 
 
-def can_expand(node: gs.Node, opset: int) -> bool:
-    """Whether the operator has an expansion, registered or by its specification."""
-    return key_of(node) in EXPANSIONS or has_function_body(node, opset)
+def can_decompose(node: gs.Node, opset: int) -> bool:
+    """Whether the operator has a decomposition, registered or by its specification."""
+    return key_of(node) in DECOMPOSITIONS or has_function_body(node, opset)
 
 
-def expand(op: Emitter, node: Node) -> Body | None:
-    """Appends the node's expansion on the node's inputs; None where it has none.
+def decompose(op: Emitter, node: Node) -> Body | None:
+    """Appends the node's decomposition on the node's inputs; None where it has none.
 
-    The node itself stays and keeps computing the forward values; the expansion recomputes what its gradient needs.
+    The node itself stays and keeps computing the forward values; the decomposition recomputes what its gradient needs.
     """
-    expansion = EXPANSIONS.get(key_of(node.source))
-    if expansion is None:
+    decomposition = DECOMPOSITIONS.get(key_of(node.source))
+    if decomposition is None:
         return function_body(op, node.source)
     start = len(op.nodes)
-    outputs = list(expansion(op, node))
+    outputs = list(decomposition(op, node))
     return Body(op.nodes[start:], node.inputs, outputs)
 
 

@@ -7,22 +7,22 @@ from ..graph.node import replace_input, view
 from ..graph.operator_traits import key_of, traits_of
 from ..graph.tensors import schema
 from ..model.model import Model
-from .decompose import EXPANSIONS, expand
+from .decompose import DECOMPOSITIONS, decompose
 
 
-def unfuse(model: Model) -> None:
-    """Puts expansions in the place of such nodes; quantisers and dequantisers stay.
+def lower(model: Model) -> None:
+    """Puts decompositions in the place of such nodes; quantisers and dequantisers stay.
 
     The nodes themselves are left, for outputs of the model that are theirs.
     """
-    op = Emitter(model, "onnxplain/unfused")
+    op = Emitter(model, "onnxplain/lowered")
     for source in list(model.graph.nodes):
         key = key_of(source)
         is_standard = schema(source.op, model.opset, source.domain or "") is not None
-        if key not in EXPANSIONS or (is_standard and not traits_of(source).quantised):
+        if key not in DECOMPOSITIONS or (is_standard and not traits_of(source).quantised):
             continue
         with op.inserting_at(op.nodes.index(source) + 1):
-            body = expand(op, view(source, model.opset))
+            body = decompose(op, view(source, model.opset))
         if body is None:
             continue
         own = {id(node) for node in body.nodes}

@@ -20,18 +20,18 @@ from ..graph.tensors import Tensor, dtype_of, is_float, is_sequence
 NARROW = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
 
-def widened(op: Emitter, tensor: Tensor) -> Tensor:
+def promoted(op: Emitter, tensor: Tensor) -> Tensor:
     """A narrow float tensor in float32; any other as it is."""
     narrow = dtype_of(tensor) in NARROW and not is_sequence(tensor)
     return op.cast(tensor, onnx.TensorProto.FLOAT) if narrow else tensor
 
 
-def widens(node: gs.Node) -> bool:
+def is_promotion(node: gs.Node) -> bool:
     """Whether the node casts a narrow float to float32, as is done for rules to whatever they compute with."""
     return node.op == "Cast" and node.attrs["to"] == onnx.TensorProto.FLOAT and dtype_of(node.inputs[0]) in NARROW
 
 
-def as_reals(op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> tuple[Node, Sequence[Tensor | None]]:
+def promoted_node(op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> tuple[Node, Sequence[Tensor | None]]:
     """The node and the gradients of its outputs as a rule takes them.
 
     Narrow floats, and quantised tensors on the path, are cast to float32. Operators that take quantised tensors for

@@ -27,11 +27,11 @@ from ..graph.operator_traits import key_of as key_of
 from ..graph.quantisation import carries_gradient
 from ..graph.tensors import Tensor
 from .cotangents import add, sum_to
-from .decompose import expand
-from .precision import as_reals, widened
+from .decompose import decompose
+from .precision import promoted, promoted_node
 
 Gradient: TypeAlias = Any  # a Tensor, None, or a function that returns a Tensor
-Rule: TypeAlias = Callable[..., Any]  # a sequence of gradients, or None to leave the node to its expansion
+Rule: TypeAlias = Callable[..., Any]  # a sequence of gradients, or None to leave the node to its decomposition
 Override: TypeAlias = Callable[..., Sequence[Gradient] | None]  # None: the node keeps its gradient
 
 GRADIENTS: dict[str, Rule] = {}
@@ -100,7 +100,7 @@ def sweep(
     """
     wanted = list(wanted)
     path = frozenset(tensors_between(nodes, wanted, cotangents))
-    grads: dict[str, Tensor] = {name: widened(op, grad) for name, grad in cotangents.items()}
+    grads: dict[str, Tensor] = {name: promoted(op, grad) for name, grad in cotangents.items()}
     for source in reversed(nodes):
         flowing = [grads.get(tensor.name) for tensor in source.outputs]
         if all(grad is None for grad in flowing) or not any(t.name in path for t in used_tensors(source)):
@@ -109,11 +109,11 @@ def sweep(
             flowing.pop()
         node = view(source, op.model.opset, path, rules)
         with op.scope(f"gradient/{op.local(source.name or source.outputs[0].name)}"):
-            gradients = rules.gradients(op, *as_reals(op, node, flowing))
+            gradients = rules.gradients(op, *promoted_node(op, node, flowing))
             for tensor, grad in zip([*node.inputs, *node.captured], gradients, strict=True):
                 if tensor is None or grad is None or tensor.name not in path:
                     continue
-                grad = widened(op, sum_to(op, grad() if callable(grad) else grad, tensor))
+                grad = promoted(op, sum_to(op, grad() if callable(grad) else grad, tensor))
                 before = grads.get(tensor.name)
                 grads[tensor.name] = grad if before is None else op.declare(add(op, before, grad), tensor)
     return {name: grads.get(name) for name in wanted}
@@ -150,8 +150,8 @@ def reach(nodes: Sequence[gs.Node], start: Iterable[str], floats_only: bool = Fa
 
 
 def _through_decomposition(op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """The gradients of an operator that is defined by others: those of its expansion."""
-    body = expand(op, node)
+    """The gradients of an operator that is defined by others: those of its decomposition."""
+    body = decompose(op, node)
     if body is None:
         raise OnnxplainError(
             f"operator {key_of(node.source)} (node {node.name!r}) has no gradient rule; choose a layer after it, or "

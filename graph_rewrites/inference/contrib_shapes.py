@@ -1,6 +1,6 @@
 """Standard nodes that have the output types and shapes of operators that onnx infers nothing for.
 
-They stand in for those operators during shape inference and compute something else.
+They are surrogates for those operators during shape inference and compute something else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import onnx
 from onnx import helper
 
 Attributes: TypeAlias = dict[str, Any]  # a node's attributes, and the version of the default operator set as "opset"
-StandIn: TypeAlias = Callable[[onnx.NodeProto, Attributes], Iterator[onnx.NodeProto]]
+Surrogate: TypeAlias = Callable[[onnx.NodeProto, Attributes], Iterator[onnx.NodeProto]]
 
 MICROSOFT = "com.microsoft"
 STANDARD = ("", "ai.onnx")
@@ -30,27 +30,27 @@ LIKE_INPUT = {
     **{(MICROSOFT, name): (0, 3) for name in ("SkipLayerNormalization", "SkipSimplifiedLayerNormalization")},
 }
 CONVOLUTION = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides", "output_padding", "ceil_mode")
-STAND_INS: dict[tuple[str, str], StandIn] = {}
+SURROGATES: dict[tuple[str, str], Surrogate] = {}
 
 
-def stand_ins(node: onnx.NodeProto, opset: int) -> list[onnx.NodeProto]:
-    """What stands in for a node: the node itself where onnx infers its outputs."""
+def surrogates(node: onnx.NodeProto, opset: int) -> list[onnx.NodeProto]:
+    """What a node is replaced by: the node itself where onnx infers its outputs."""
     domain = "" if node.domain in STANDARD else node.domain
     key = domain, node.op_type
     if key in LIKE_INPUT:
         outputs = [node.output[i] for i in LIKE_INPUT[key] if i < len(node.output) and node.output[i]]
         return [helper.make_node("Identity", node.input[:1], [name]) for name in outputs]
-    if key in STAND_INS:
+    if key in SURROGATES:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute} | {"opset": opset}
-        return list(STAND_INS[key](node, attributes))
+        return list(SURROGATES[key](node, attributes))
     return [node]
 
 
-def stand_in_for(*op_types: str) -> Callable[[StandIn], StandIn]:
+def surrogate_for(*op_types: str) -> Callable[[Surrogate], Surrogate]:
     """Registers the decorated function for operators of the domain com.microsoft."""
 
-    def register(function: StandIn) -> StandIn:
-        STAND_INS.update({(MICROSOFT, op_type): function for op_type in op_types})
+    def register(function: Surrogate) -> Surrogate:
+        SURROGATES.update({(MICROSOFT, op_type): function for op_type in op_types})
         return function
 
     return register
@@ -74,34 +74,34 @@ def _first_to_last(node: onnx.NodeProto, inner: str, inputs: list[str], attribut
     yield helper.make_node("Transpose", [after], node.output[:1], perm=[0, 2, 3, 1])
 
 
-@stand_in_for("QuantizeLinear", "DequantizeLinear")
+@surrogate_for("QuantizeLinear", "DequantizeLinear")
 def _quantisation(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     yield helper.make_node(node.op_type, node.input, node.output, **_with(attributes, "axis"))
 
 
-@stand_in_for("QLinearAdd", "QLinearMul")
+@surrogate_for("QLinearAdd", "QLinearMul")
 def _arithmetic(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     yield helper.make_node("Add", [node.input[0], node.input[3]], node.output)
 
 
-@stand_in_for("QLinearConcat")
+@surrogate_for("QLinearConcat")
 def _concat(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     yield helper.make_node("Concat", node.input[2::3], node.output, axis=attributes["axis"])
 
 
-@stand_in_for("QLinearWhere")
+@surrogate_for("QLinearWhere")
 def _where(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     yield helper.make_node("Where", [node.input[0], node.input[1], node.input[4]], node.output)
 
 
-@stand_in_for("QLinearReduceMean")
+@surrogate_for("QLinearReduceMean")
 def _reduce_mean(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     axes = f"{node.output[0]}/axes"
     yield helper.make_node("Constant", [], [axes], value_ints=attributes["axes"])
     yield helper.make_node("ReduceSum", [node.input[0], axes], node.output, keepdims=attributes.get("keepdims", 1))
 
 
-@stand_in_for("QLinearAveragePool", "QLinearGlobalAveragePool", "NhwcMaxPool")
+@surrogate_for("QLinearAveragePool", "QLinearGlobalAveragePool", "NhwcMaxPool")
 def _pool(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     # MaxPool, unlike AveragePool, takes quantised tensors.
     inner = "GlobalMaxPool" if "Global" in node.op_type else "MaxPool"
@@ -112,7 +112,7 @@ def _pool(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodePro
         yield helper.make_node(inner, node.input[:1], node.output, **given)
 
 
-@stand_in_for("FusedConv", "NhwcConv", "NhwcFusedConv")
+@surrogate_for("FusedConv", "NhwcConv", "NhwcFusedConv")
 def _convolution(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     given = _with(attributes, *CONVOLUTION)
     if node.op_type.startswith("Nhwc"):
@@ -121,7 +121,7 @@ def _convolution(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.
         yield helper.make_node("Conv", node.input[:2], node.output, **given)
 
 
-@stand_in_for("QLinearConv")
+@surrogate_for("QLinearConv")
 def _quantised_convolution(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     given = _with(attributes, *CONVOLUTION)
     if attributes.get("channels_last"):
@@ -130,7 +130,7 @@ def _quantised_convolution(node: onnx.NodeProto, attributes: Attributes) -> Iter
         yield helper.make_node("QLinearConv", node.input, node.output, **given)
 
 
-@stand_in_for("ConvTransposeWithDynamicPads")
+@surrogate_for("ConvTransposeWithDynamicPads")
 def _conv_transpose(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     """Its sizes depend on values; batch, channels and rank do not."""
     full, begin, sizes = (f"{node.output[0]}/{name}" for name in ("full", "begin", "sizes"))
@@ -144,7 +144,7 @@ def _conv_transpose(node: onnx.NodeProto, attributes: Attributes) -> Iterator[on
     yield helper.make_node("Slice", [full, begin, sizes, f"{full}/axes"], node.output)
 
 
-@stand_in_for("FusedMatMul", "TransposeMatMul", "FusedMatMulActivation")
+@surrogate_for("FusedMatMul", "TransposeMatMul", "FusedMatMulActivation")
 def _matmul(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     operands = []
     for side, tensor in zip("AB", node.input, strict=True):
@@ -155,12 +155,12 @@ def _matmul(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeP
     yield helper.make_node("MatMul", operands, node.output)
 
 
-@stand_in_for("FusedGemm")
+@surrogate_for("FusedGemm")
 def _gemm(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     yield helper.make_node("Gemm", node.input, node.output, **_with(attributes, "alpha", "beta", "transA", "transB"))
 
 
-@stand_in_for("QGemm")
+@surrogate_for("QGemm")
 def _quantised_gemm(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     """MatMulInteger gives the shape; the type is that of the output's zero point, or of the scales."""
     flipped, product = [f"{node.output[0]}/{name}" for name in ("a", "b")], f"{node.output[0]}/product"
@@ -171,21 +171,21 @@ def _quantised_gemm(node: onnx.NodeProto, attributes: Attributes) -> Iterator[on
     yield helper.make_node("CastLike", [product, node.input[8] if is_quantised else node.input[1]], node.output)
 
 
-@stand_in_for("MatMulIntegerToFloat")
+@surrogate_for("MatMulIntegerToFloat")
 def _matmul_integer_to_float(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     product = f"{node.output[0]}/product"
     yield helper.make_node("MatMulInteger", node.input[:2], [product])
     yield helper.make_node("CastLike", [product, node.input[2]], node.output)
 
 
-@stand_in_for("DynamicQuantizeMatMul", "GemmFastGelu")
+@surrogate_for("DynamicQuantizeMatMul", "GemmFastGelu")
 def _mixed_matmul(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     weight = f"{node.output[0]}/weight"
     yield helper.make_node("CastLike", [node.input[1], node.input[0]], [weight])
     yield helper.make_node("MatMul", [node.input[0], weight], node.output)
 
 
-@stand_in_for("MatMulNBits")
+@surrogate_for("MatMulNBits")
 def _weight_only_matmul(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     zeros = f"{node.output[0]}/weight"
     value = helper.make_tensor("", onnx.TensorProto.FLOAT, [1], [0.0])
@@ -195,19 +195,19 @@ def _weight_only_matmul(node: onnx.NodeProto, attributes: Attributes) -> Iterato
     yield helper.make_node("MatMul", [node.input[0], zeros], node.output)
 
 
-@stand_in_for("BiasSplitGelu")
+@surrogate_for("BiasSplitGelu")
 def _gated(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     yield _split(node.input[0], [node.output[0], f"{node.output[0]}/gate"], attributes)
 
 
-@stand_in_for("EmbedLayerNormalization")
+@surrogate_for("EmbedLayerNormalization")
 def _embedding(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     for index in (0, 2):
         if index < len(node.output) and node.output[index]:
             yield helper.make_node("Gather", [node.input[2], node.input[0]], [node.output[index]], axis=0)
 
 
-@stand_in_for("Attention", "QAttention")
+@surrogate_for("Attention", "QAttention")
 def _attention(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     """The values' part of the projection: [batch, sequence, values]."""
     name, wide = node.output[0], f"{node.output[0]}/projection"
@@ -242,7 +242,7 @@ def _heads(tensor: str, heads: int) -> Iterator[onnx.NodeProto]:
     yield helper.make_node("Transpose", [f"{tensor}/split"], [f"{tensor}/heads"], perm=[0, 2, 1, 3])
 
 
-@stand_in_for("MultiHeadAttention")
+@surrogate_for("MultiHeadAttention")
 def _multi_head_attention(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     """[batch, sequence, values]: the queries' shape where values are packed with them."""
     name, heads = node.output[0], attributes["num_heads"]
@@ -276,7 +276,7 @@ def _caches(
             yield helper.make_node("Identity", [f"{own}/heads"], [present])
 
 
-@stand_in_for("GroupQueryAttention")
+@surrogate_for("GroupQueryAttention")
 def _group_query_attention(node: onnx.NodeProto, attributes: Attributes) -> Iterator[onnx.NodeProto]:
     """[batch, sequence, heads * size]: the queries' own part of what is packed."""
     name, heads, shared = node.output[0], attributes["num_heads"], attributes["kv_num_heads"]

@@ -8,7 +8,7 @@ import onnx
 from onnx import shape_inference
 
 from .constant_folding import fold_integers, settle
-from .contrib_shapes import STANDARD, stand_ins
+from .contrib_shapes import STANDARD, surrogates
 
 POOLS = {"MaxPool", "AveragePool", "LpPool"}
 # Multiples of it stand for open sizes, of which networks take halves and halves of those.
@@ -18,37 +18,37 @@ OPEN_SIZE = 64
 def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model with types and shapes inferred; nodes stay as they are.
 
-    Inference runs on a stand-in in which some nodes are replaced: those for which onnx has no rule, by `stand_ins`;
+    Inference runs on a surrogate in which some nodes are replaced: those for which onnx has no rule, by `surrogates`;
     arithmetic on constant integers, by its results, and where ranks depend on them, known sizes and conditions too
     (`settle`); pooling in ceil mode whose last window would start past the input, by one with larger windows. The
     specification drops such a window ("sliding windows that would start in the right padded region are ignored"), and
     so does ONNX Runtime; onnx's inference counts it.
     """
-    stand_in = onnx.ModelProto()
-    stand_in.CopyFrom(proto)
+    surrogate = onnx.ModelProto()
+    surrogate.CopyFrom(proto)
     opset = max((o.version for o in proto.opset_import if o.domain in STANDARD), default=1)
-    replaced = [inner for node in proto.graph.node for inner in stand_ins(node, opset)]
-    del stand_in.graph.node[:]
-    stand_in.graph.node.extend(replaced)
+    replaced = [inner for node in proto.graph.node for inner in surrogates(node, opset)]
+    del surrogate.graph.node[:]
+    surrogate.graph.node.extend(replaced)
     # Right sizes in the file, which onnx does not infer, would keep it from telling anything of the node.
     _forget_shapes(
-        stand_in.graph, [name for node in stand_in.graph.node if _is_ceil_pool(node) for name in node.output]
+        surrogate.graph, [name for node in surrogate.graph.node if _is_ceil_pool(node) for name in node.output]
     )
-    fold_integers(stand_in)
-    _drop_contradicted(stand_in)
-    inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
-    while settle(stand_in, inferred.graph):
-        inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
+    fold_integers(surrogate)
+    _drop_contradicted(surrogate)
+    inferred = shape_inference.infer_shapes(surrogate, data_prop=True)
+    while settle(surrogate, inferred.graph):
+        inferred = shape_inference.infer_shapes(surrogate, data_prop=True)
     corrected: set[int] = set()
     while wrong := {i: kernel for i, kernel in _overcounted_pools(inferred.graph).items() if i not in corrected}:
         for i, kernel in wrong.items():
-            node = stand_in.graph.node[i]
+            node = surrogate.graph.node[i]
             kept = [attribute for attribute in node.attribute if attribute.name not in ("kernel_shape", "dilations")]
             del node.attribute[:]
             node.attribute.extend([*kept, onnx.helper.make_attribute("kernel_shape", kernel)])
-            _forget_shapes(stand_in.graph, node.output)
+            _forget_shapes(surrogate.graph, node.output)
         corrected |= set(wrong)
-        inferred = shape_inference.infer_shapes(stand_in, data_prop=True)
+        inferred = shape_inference.infer_shapes(surrogate, data_prop=True)
     del inferred.graph.node[:]
     inferred.graph.node.extend(proto.graph.node)
     own = {name for node in proto.graph.node for name in node.output}

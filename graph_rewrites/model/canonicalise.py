@@ -18,7 +18,7 @@ MIN_OPSET = 17
 MIN_IR_VERSION = 8
 
 
-def normalise(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, onnx.ValueInfoProto]]:
+def canonicalise(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, onnx.ValueInfoProto]]:
     """The model without model-local functions, of opset 17 or later, with types and shapes inferred.
 
     Beside it, the outputs whose shapes the file tells, as it tells them.

@@ -20,7 +20,7 @@ from onnx import external_data_helper
 from ..errors import OnnxplainError
 from ..graph.node import captured_tensors
 from ..graph.tensors import Tensor
-from .canonicalise import normalise
+from .canonicalise import canonicalise
 from .lifted_weights import lift_weights
 from .model_file import check_external, first_line, load_external, load_file
 
@@ -125,7 +125,7 @@ def parse(source: ModelSource) -> ParsedModel:
         )
     proto, weights, overridable = lift_weights(loaded, folder, name)
     try:
-        proto, declared = normalise(proto)
+        proto, declared = canonicalise(proto)
     except Exception as error:  # onnx raises its own, RuntimeError and protobuf errors alike; all mean the same here
         raise OnnxplainError(
             f"{name}: {first_line(error)}; check the file with onnx.checker or export again"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..autodiff.decompose import expand
+from ..autodiff.decompose import decompose
 from ..build.emitter import Emitter
 from ..errors import OnnxplainError
 from ..graph.node import replace_input, view
@@ -52,6 +52,6 @@ def before_quantiser(model: Model, tensor: Tensor) -> Tensor:
         return maker.inputs[0]
     if traits_of(maker).output_scale is None:
         return tensor
-    body = expand(Emitter(model, "onnxplain/score"), view(maker, model.opset))
+    body = decompose(Emitter(model, "onnxplain/score"), view(maker, model.opset))
     quantiser = body.outputs[0].inputs[0] if body is not None and body.outputs[0] is not None else None
     return tensor if quantiser is None else quantiser.inputs[0]

@@ -15,7 +15,7 @@ from ..graph.tensors import Tensor, is_float
 from ..model.model import Model
 from .quantised_layer import before_quantiser
 from .score_expression import emit_expression, is_expression
-from .scorer_model import join_scorer
+from .scorer_model import append_scorer_model
 
 SCOPE = "onnxplain/score"  # of the nodes that make a score of the outputs
 
@@ -58,7 +58,7 @@ def find_logits(model: Model, score: ScoreSource | None = None) -> Logits:
     """
     outputs = {tensor.name: tensor for tensor in model.graph.outputs}
     if isinstance(score, onnx.ModelProto) or (score is not None and _is_model_file(score, outputs)):
-        return Logits(join_scorer(model, score), next(iter(outputs)), None, False, "joined model")
+        return Logits(append_scorer_model(model, score), next(iter(outputs)), None, False, "joined model")
     if isinstance(score, os.PathLike):
         raise UsageError(f"{score}: a score given as a file is an ONNX model; give one that ends in .onnx")
     if score is not None and score not in outputs and is_expression(score):

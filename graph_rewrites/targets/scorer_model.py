@@ -13,7 +13,7 @@ from ..graph.tensors import Tensor, is_float
 from ..model.model import Model, ModelSource, load
 
 
-def join_scorer(model: Model, scorer: ModelSource) -> Tensor:
+def append_scorer_model(model: Model, scorer: ModelSource) -> Tensor:
     """Appends a scoring model and returns its class scores, [N, classes].
 
     Its inputs are outputs of the model by name; a single input takes the model's single float output whatever it is

@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx
 import onnxruntime as ort
-from onnxplain.graph_rewrites.autodiff.decompose import EXPANSIONS
+from onnxplain.graph_rewrites.autodiff.decompose import DECOMPOSITIONS
 from onnxplain.graph_rewrites.autodiff.reverse import GRADIENTS
 from onnxplain.graph_rewrites.vjp import append_vjp
 
@@ -70,7 +70,7 @@ Every operator that takes floats to floats.
 def page(found: Sequence[Verdict]) -> str:
     """The page's text, for the verdicts of every node test."""
     schemas = _schemas()
-    covered = {*GRADIENTS, *EXPANSIONS}
+    covered = {*GRADIENTS, *DECOMPOSITIONS}
     tested = {verdict.operator for verdict in found if verdict.status != NOT_DIFFERENTIABLE}
     default = {name for name in schemas if "::" not in name and _takes_floats_to_floats(schemas[name][-1])} | covered
     others = {key for key in covered | tested if "::" in key}
@@ -141,8 +141,8 @@ def _coverage(key: str) -> str:
     if key in GRADIENTS:
         formula = _first_line(GRADIENTS[key].__doc__)
         return f"zero: {formula}" if formula.startswith("dx = 0") else f"rule: {formula}".removesuffix(": ")
-    if key in EXPANSIONS:
-        return f"expansion: {_first_line(EXPANSIONS[key].__doc__)}".removesuffix(": ")
+    if key in DECOMPOSITIONS:
+        return f"expansion: {_first_line(DECOMPOSITIONS[key].__doc__)}".removesuffix(": ")
     if schema is not None and schema.deprecated:
         return "raised to its successor by the version converter"
     if schema is not None and all(kind.startswith(("seq", "optional")) for out in schema.outputs for kind in out.types):

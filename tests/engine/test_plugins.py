@@ -12,7 +12,7 @@ from onnxplain.graph_rewrites.backward_rules.registry import RULES
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 from onnxplain.graph_rewrites.maps.registry import METHODS
 
-from ..commands.test_cli import assert_refused, run
+from ..commands.command_line import assert_refused, run
 from ..graph_rewrites.networks import images, small_cnn
 from .evaluation.colours import PREPROCESS, write_scenes
 

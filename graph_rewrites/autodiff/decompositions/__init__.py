@@ -1,4 +1,4 @@
-"""Operators of the domain com.microsoft as standard ones; importing the package registers their expansions.
+"""Operators of the domain com.microsoft as standard ones; importing the package registers their decompositions.
 
 Source: ONNX Runtime, docs/ContribOperators.md, and its CPU kernels where that leaves something open.
 """

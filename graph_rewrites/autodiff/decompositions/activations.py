@@ -10,37 +10,37 @@ from ...build.emitter import Emitter
 from ...errors import OnnxplainError
 from ...graph.node import Node
 from ...graph.tensors import Tensor
-from ..decompose import expansion_of
+from ..decompose import decomposition_of
 
 
-@expansion_of("com.microsoft::Gelu")
+@decomposition_of("com.microsoft::Gelu")
 def gelu_node(op: Emitter, node: Node) -> list[Tensor]:
     """y = x*Phi(x)."""
     return [gelu(op, node.inputs[0])]
 
 
-@expansion_of("com.microsoft::BiasGelu")
+@decomposition_of("com.microsoft::BiasGelu")
 def bias_gelu(op: Emitter, node: Node) -> list[Tensor]:
     """y = u*Phi(u), u = x + bias."""
     x, bias = node.inputs
     return [gelu(op, op.Add(x, bias))]
 
 
-@expansion_of("com.microsoft::FastGelu")
+@decomposition_of("com.microsoft::FastGelu")
 def fast_gelu(op: Emitter, node: Node) -> list[Tensor]:
     """The approximation of gelu by tanh, of x + bias."""
     x, bias = [*node.inputs, None][:2]
     return [tanh_gelu(op, x if bias is None else op.Add(x, bias))]
 
 
-@expansion_of("com.microsoft::QuickGelu")
+@decomposition_of("com.microsoft::QuickGelu")
 def quick_gelu(op: Emitter, node: Node) -> list[Tensor]:
     """y = x*sigmoid(alpha*x)."""
     (x,), alpha = node.inputs, node.attrs.get("alpha", 1.702)
     return [op.Mul(x, op.Sigmoid(op.Mul(x, alpha)))]
 
 
-@expansion_of("com.microsoft::BiasSplitGelu")
+@decomposition_of("com.microsoft::BiasSplitGelu")
 def bias_split_gelu(op: Emitter, node: Node) -> list[Tensor]:
     """y = u*gelu(v), where u and v are the halves of x + bias along the last axis."""
     x, bias = node.inputs
@@ -48,14 +48,14 @@ def bias_split_gelu(op: Emitter, node: Node) -> list[Tensor]:
     return [op.Mul(left, gelu(op, right))]
 
 
-@expansion_of("com.microsoft::BiasAdd")
+@decomposition_of("com.microsoft::BiasAdd")
 def bias_add(op: Emitter, node: Node) -> list[Tensor]:
     """y = x + bias + skip."""
     x, bias, skip = node.inputs
     return [op.Add(op.Add(x, bias), skip)]
 
 
-@expansion_of("com.microsoft::BiasSoftmax")
+@decomposition_of("com.microsoft::BiasSoftmax")
 def bias_softmax(op: Emitter, node: Node) -> list[Tensor]:
     """y = softmax(x + bias) over all axes from `axis` on."""
     x, bias = node.inputs

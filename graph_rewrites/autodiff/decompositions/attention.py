@@ -9,19 +9,19 @@ from ...build.emitter import END, Emitter
 from ...errors import OnnxplainError
 from ...graph.node import Node
 from ...graph.tensors import Tensor, dtype_of, rank
-from ..decompose import expansion_of
+from ..decompose import decomposition_of
 
 MASKED = -10000.0  # the default of `mask_filter_value`
 
 
-@expansion_of("com.microsoft::Attention")
+@decomposition_of("com.microsoft::Attention")
 def attention(op: Emitter, node: Node) -> list[Tensor | None]:
     """Y = attention of the heads of (queries, keys, values) = input @ weights + bias."""
     x, weights, bias, mask, past, added = [*node.inputs, *[None] * 6][:6]
     return _projected(op, node, x, weights, bias, mask, past, added)
 
 
-@expansion_of("com.microsoft::QAttention")
+@decomposition_of("com.microsoft::QAttention")
 def quantised_attention(op: Emitter, node: Node) -> list[Tensor | None]:
     """As Attention, of a dequantised input and dequantised weights."""
     x, weights, bias, x_scale, w_scale, mask, x_zero, w_zero, past = [*node.inputs, *[None] * 4][:9]
@@ -57,7 +57,7 @@ def _projected(
     return [join_heads(op, attend(op, node, query, key, value, biases)), present][: len(node.outputs)]
 
 
-@expansion_of("com.microsoft::MultiHeadAttention")
+@decomposition_of("com.microsoft::MultiHeadAttention")
 def multi_head_attention(op: Emitter, node: Node) -> list[Tensor | None]:
     """Y = attention of heads; keys and values may be packed together or with the queries, or come from a cache."""
     query, key, value, bias, mask, added, past_key, past_value, length, beams = [*node.inputs, *[None] * 9][:10]
@@ -190,7 +190,7 @@ def lowest(tensor: Tensor) -> float:
 
 
 def refuse(node: Node, *attributes: str) -> None:
-    """Refuses attributes that have no expansion.
+    """Refuses attributes that have no decomposition.
 
     Raises:
         OnnxplainError: one of them is set.

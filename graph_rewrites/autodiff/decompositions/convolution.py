@@ -6,7 +6,7 @@ from ...build.emitter import Emitter
 from ...errors import OnnxplainError
 from ...graph.node import Node
 from ...graph.tensors import Tensor, rank
-from ..decompose import expansion_of
+from ..decompose import decomposition_of
 from .activations import activate
 
 # The names of the activations' parameters, in the order of `activation_params`.
@@ -14,7 +14,7 @@ PARAMETERS = {"LeakyRelu": ("alpha",), "Clip": ("min", "max"), "HardSigmoid": ("
 OWN = {"activation", "activation_params", "channels_last"}
 
 
-@expansion_of("com.microsoft::FusedConv")
+@decomposition_of("com.microsoft::FusedConv")
 def fused_conv(op: Emitter, node: Node) -> list[Tensor]:
     """Y = activation(Conv(X, W, B) + Z)."""
     x, w, bias, z = [*node.inputs, None, None][:4]
@@ -26,7 +26,7 @@ def fused_conv(op: Emitter, node: Node) -> list[Tensor]:
     return [_activated(op, y if z is None else op.Add(y, z), node)]
 
 
-@expansion_of("com.microsoft::NhwcConv", "com.microsoft::NhwcFusedConv")
+@decomposition_of("com.microsoft::NhwcConv", "com.microsoft::NhwcFusedConv")
 def nhwc_conv(op: Emitter, node: Node) -> list[Tensor]:
     """Y = activation(Conv(X, W, B) + Z) with the channels of X, Y and Z last."""
     x, w, bias, z = [*node.inputs, None, None][:4]
@@ -35,13 +35,13 @@ def nhwc_conv(op: Emitter, node: Node) -> list[Tensor]:
     return [_activated(op, y if z is None else op.Add(y, z), node)]
 
 
-@expansion_of("com.microsoft::NhwcMaxPool")
+@decomposition_of("com.microsoft::NhwcMaxPool")
 def nhwc_max_pool(op: Emitter, node: Node) -> list[Tensor]:
     """Y = MaxPool(X) with the channels last."""
     return [channels_last(op, op.MaxPool(channels_first(op, node.inputs[0]), **node.attrs))]
 
 
-@expansion_of("com.microsoft::ConvTransposeWithDynamicPads")
+@decomposition_of("com.microsoft::ConvTransposeWithDynamicPads")
 def conv_transpose_with_dynamic_pads(op: Emitter, node: Node) -> list[Tensor]:
     """The transposed convolution without padding, cut by the pads."""
     x, w, pads, bias = [*node.inputs, None, None][:4]

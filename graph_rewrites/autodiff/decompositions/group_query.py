@@ -8,7 +8,7 @@ from ...build.emitter import Emitter
 from ...errors import OnnxplainError
 from ...graph.node import Node
 from ...graph.tensors import Tensor
-from ..decompose import expansion_of
+from ..decompose import decomposition_of
 from .attention import join_heads, lowest, positions, query_positions, refuse, scale_of, split_heads
 from .rotary import rotate
 
@@ -18,7 +18,7 @@ REFUSED = (
 )
 
 
-@expansion_of("com.microsoft::GroupQueryAttention")
+@decomposition_of("com.microsoft::GroupQueryAttention")
 def group_query_attention(op: Emitter, node: Node) -> list[Tensor | None]:
     """Y = causal attention in which groups of query heads share the keys and values of one head.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from ...build.emitter import Emitter
 from ...graph.node import Node
 from ...graph.tensors import Tensor, rank
-from ..decompose import expansion_of
+from ..decompose import decomposition_of
 from .activations import activate, tanh_gelu
 
 
-@expansion_of("com.microsoft::FusedMatMul", "com.microsoft::TransposeMatMul", "com.microsoft::FusedMatMulActivation")
+@decomposition_of(
+    "com.microsoft::FusedMatMul", "com.microsoft::TransposeMatMul", "com.microsoft::FusedMatMulActivation"
+)
 def fused_matmul(op: Emitter, node: Node) -> list[Tensor]:
     """Y = activation(alpha * A' @ B'), each operand as `arranged`."""
     a, b = node.inputs
@@ -32,7 +34,7 @@ def arranged(op: Emitter, node: Node, tensor: Tensor, side: str) -> Tensor:
     return tensor if order == sorted(order) else op.Transpose(tensor, perm=order)
 
 
-@expansion_of("com.microsoft::FusedGemm")
+@decomposition_of("com.microsoft::FusedGemm")
 def fused_gemm(op: Emitter, node: Node) -> list[Tensor]:
     """Y = activation(alpha * A' @ B' + beta * C)."""
     own = {key: node.attrs.get(key) for key in ("alpha", "beta", "transA", "transB")}
@@ -40,7 +42,7 @@ def fused_gemm(op: Emitter, node: Node) -> list[Tensor]:
     return [activate(op, y, node.attrs.get("activation"), _parameters(node), node)]
 
 
-@expansion_of("com.microsoft::GemmFastGelu")
+@decomposition_of("com.microsoft::GemmFastGelu")
 def gemm_fast_gelu(op: Emitter, node: Node) -> list[Tensor]:
     """Y = fast_gelu(X @ W + bias)."""
     x, w, bias = [*node.inputs, None][:3]

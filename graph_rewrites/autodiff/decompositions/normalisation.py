@@ -7,10 +7,10 @@ from functools import reduce
 from ...build.emitter import Emitter
 from ...graph.node import Node
 from ...graph.tensors import Tensor, dtype_of, rank
-from ..decompose import expansion_of
+from ..decompose import decomposition_of
 
 
-@expansion_of("SimplifiedLayerNormalization", "com.microsoft::SimplifiedLayerNormalization")
+@decomposition_of("SimplifiedLayerNormalization", "com.microsoft::SimplifiedLayerNormalization")
 def simplified_layer_normalization(op: Emitter, node: Node) -> list[Tensor | None]:
     """Y = x / sqrt(mean(x^2) + epsilon) * scale over the axes from `axis` on (Zhang and Sennrich 2019)."""
     x, scale = node.inputs
@@ -18,7 +18,7 @@ def simplified_layer_normalization(op: Emitter, node: Node) -> list[Tensor | Non
     return [root_mean_square(op, x, scale, axes, node.attrs.get("epsilon", 1e-5)), None][: len(node.outputs)]
 
 
-@expansion_of("com.microsoft::SkipLayerNormalization")
+@decomposition_of("com.microsoft::SkipLayerNormalization")
 def skip_layer_normalization(op: Emitter, node: Node) -> list[Tensor | None]:
     """Y = LayerNormalization(input + skip + bias); the sum is the fourth output."""
     x, skip, gamma, beta, bias = [*node.inputs, None, None][:5]
@@ -27,7 +27,7 @@ def skip_layer_normalization(op: Emitter, node: Node) -> list[Tensor | None]:
     return [y, None, None, total][: len(node.outputs)]
 
 
-@expansion_of("com.microsoft::SkipSimplifiedLayerNormalization")
+@decomposition_of("com.microsoft::SkipSimplifiedLayerNormalization")
 def skip_simplified_layer_normalization(op: Emitter, node: Node) -> list[Tensor | None]:
     """As SkipLayerNormalization, without mean and shift."""
     x, skip, gamma, bias = [*node.inputs, None][:4]
@@ -36,7 +36,7 @@ def skip_simplified_layer_normalization(op: Emitter, node: Node) -> list[Tensor 
     return [y, None, None, total][: len(node.outputs)]
 
 
-@expansion_of("com.microsoft::EmbedLayerNormalization")
+@decomposition_of("com.microsoft::EmbedLayerNormalization")
 def embed_layer_normalization(op: Emitter, node: Node) -> list[Tensor | None]:
     """Y = LayerNormalization(word + position + segment embeddings); the sum is the third output."""
     words, segments, word_table, position_table, segment_table, gamma, beta, _, positions = [*node.inputs, None, None][
@@ -53,7 +53,7 @@ def embed_layer_normalization(op: Emitter, node: Node) -> list[Tensor | None]:
     return [y, None, total][: len(node.outputs)]
 
 
-@expansion_of("com.microsoft::GroupNorm")
+@decomposition_of("com.microsoft::GroupNorm")
 def group_norm(op: Emitter, node: Node) -> list[Tensor]:
     """Y = swish(normalise each group of channels * gamma + beta), channels last by default."""
     x, gamma, beta = node.inputs

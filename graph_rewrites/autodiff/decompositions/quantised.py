@@ -8,13 +8,13 @@ from typing import TypeAlias
 from ...build.emitter import Emitter
 from ...graph.node import Node
 from ...graph.tensors import Tensor, rank
-from ..decompose import expansion_of
+from ..decompose import decomposition_of
 from .convolution import channels_first, channels_last, convolution_attributes
 
 Formula: TypeAlias = Callable[[Emitter, Node, Tensor], Tensor]
 
 
-@expansion_of("com.microsoft::QLinearAdd", "com.microsoft::QLinearMul")
+@decomposition_of("com.microsoft::QLinearAdd", "com.microsoft::QLinearMul")
 def qlinear_arithmetic(op: Emitter, node: Node) -> list[Tensor]:
     """C = quantise(dequantise(A) + dequantise(B)), or their product."""
     a, a_scale, a_zero, b, b_scale, b_zero, scale, zero = [*node.inputs, None][:8]
@@ -58,8 +58,8 @@ FORMULAS: dict[str, Formula] = {
 
 
 def _register(op_type: str, formula: Formula) -> None:
-    @expansion_of(f"com.microsoft::{op_type}")
-    def expansion(op: Emitter, node: Node) -> list[Tensor]:
+    @decomposition_of(f"com.microsoft::{op_type}")
+    def decomposition(op: Emitter, node: Node) -> list[Tensor]:
         x, x_scale, x_zero, scale, zero = [*node.inputs, None][:5]
         return [_quantised(op, formula(op, node, op.DequantizeLinear(x, x_scale, x_zero)), scale, zero)]
 
@@ -68,7 +68,7 @@ for _op_type, _formula in FORMULAS.items():
     _register(_op_type, _formula)
 
 
-@expansion_of("com.microsoft::QLinearConcat")
+@decomposition_of("com.microsoft::QLinearConcat")
 def qlinear_concat(op: Emitter, node: Node) -> list[Tensor]:
     """Y = quantise of the dequantised tensors side by side."""
     scale, zero, *rest = node.inputs
@@ -76,7 +76,7 @@ def qlinear_concat(op: Emitter, node: Node) -> list[Tensor]:
     return [_quantised(op, op.Concat(*parts, axis=node.attrs["axis"]), scale, zero)]
 
 
-@expansion_of("com.microsoft::QLinearWhere")
+@decomposition_of("com.microsoft::QLinearWhere")
 def qlinear_where(op: Emitter, node: Node) -> list[Tensor]:
     """Z = quantise(where(condition, dequantise(X), dequantise(Y)))."""
     condition, x, x_scale, x_zero, y, y_scale, y_zero, scale, zero = node.inputs
@@ -84,7 +84,7 @@ def qlinear_where(op: Emitter, node: Node) -> list[Tensor]:
     return [_quantised(op, z, scale, zero)]
 
 
-@expansion_of("com.microsoft::QLinearConv")
+@decomposition_of("com.microsoft::QLinearConv")
 def qlinear_conv(op: Emitter, node: Node) -> list[Tensor]:
     """As the standard QLinearConv, with the channels last where an attribute says so."""
     x, x_scale, x_zero, w, w_scale, w_zero, scale, zero, bias = [*node.inputs, None][:9]
@@ -97,7 +97,7 @@ def qlinear_conv(op: Emitter, node: Node) -> list[Tensor]:
     return [_quantised(op, channels_last(op, y) if last else y, scale, zero)]
 
 
-@expansion_of("com.microsoft::QGemm")
+@decomposition_of("com.microsoft::QGemm")
 def qgemm(op: Emitter, node: Node) -> list[Tensor]:
     """Y = quantise(alpha * A' @ B' + C); C has the scale alpha * a_scale * b_scale. Without y_scale, Y is float."""
     a, a_scale, a_zero, b, b_scale, b_zero, c, scale, zero = [*node.inputs, None, None, None][:9]
@@ -112,7 +112,7 @@ def qgemm(op: Emitter, node: Node) -> list[Tensor]:
     return [y if scale is None else _quantised(op, y, scale, zero)]
 
 
-@expansion_of("com.microsoft::MatMulIntegerToFloat")
+@decomposition_of("com.microsoft::MatMulIntegerToFloat")
 def matmul_integer_to_float(op: Emitter, node: Node) -> list[Tensor]:
     """Y = dequantise(A) @ dequantise(B) + bias."""
     a, b, a_scale, b_scale, a_zero, b_zero, bias = [*node.inputs, None, None, None][:7]
@@ -123,7 +123,7 @@ def matmul_integer_to_float(op: Emitter, node: Node) -> list[Tensor]:
     return [y if bias is None else op.Add(y, bias)]
 
 
-@expansion_of("com.microsoft::DynamicQuantizeMatMul")
+@decomposition_of("com.microsoft::DynamicQuantizeMatMul")
 def dynamic_quantize_matmul(op: Emitter, node: Node) -> list[Tensor]:
     """Y = A @ dequantise(B) + bias: A is quantised over its own range, which without rounding changes nothing."""
     a, b, b_scale, b_zero, bias = [*node.inputs, None, None][:5]

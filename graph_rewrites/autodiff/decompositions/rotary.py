@@ -7,11 +7,11 @@ import numpy as np
 from ...build.emitter import END, Emitter
 from ...graph.node import Node
 from ...graph.tensors import Tensor, rank
-from ..decompose import expansion_of
+from ..decompose import decomposition_of
 from .attention import join_heads, positions, refuse, split_heads
 
 
-@expansion_of("com.microsoft::RotaryEmbedding")
+@decomposition_of("com.microsoft::RotaryEmbedding")
 def rotary_embedding(op: Emitter, node: Node) -> list[Tensor]:
     """Each pair of channels of a head turns by an angle that grows with the token's position."""
     x, places, cosines, sines = node.inputs

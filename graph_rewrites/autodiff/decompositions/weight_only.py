@@ -9,10 +9,10 @@ from ...build.emitter import Emitter
 from ...errors import OnnxplainError
 from ...graph.node import Node
 from ...graph.tensors import Tensor, dtype_of
-from ..decompose import expansion_of
+from ..decompose import decomposition_of
 
 
-@expansion_of("com.microsoft::MatMulNBits")
+@decomposition_of("com.microsoft::MatMulNBits")
 def matmul_nbits(op: Emitter, node: Node) -> list[Tensor]:
     """Y = A @ W^T + bias, W [N, K] = (q - zero point) * scale, one of each for every block of a row.
 

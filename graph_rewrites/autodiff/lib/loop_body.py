@@ -13,11 +13,11 @@ from ...graph.tensors import Tensor, dtype_of, is_float, is_sequence, kind_of
 from ...model.subgraph_protos import merged
 from ..cotangents import add, zeros_like
 from ..decompose import replay
-from ..precision import widened
+from ..precision import promoted
 from ..reverse import Gradient, Node, reach, sweep
 
 
-class Steps:
+class LoopBody:
     """One step of a Loop or Scan, and how gradients flow through it.
 
     Args:
@@ -158,7 +158,7 @@ def subgraph_vjp(
 
 def _no_gradient(op: Emitter, tensor: Tensor) -> Tensor:
     """Zeros of the type that the tensor's gradient has."""
-    return widened(op, zeros_like(op, tensor))
+    return promoted(op, zeros_like(op, tensor))
 
 
 def _typed(op: Emitter, node: Node, likes: Sequence[Tensor], states: range) -> gs.Graph:

@@ -9,7 +9,7 @@ from ...graph.operator_traits import traits_of
 from ...graph.tensors import Tensor, is_float, value_of
 
 
-def unless_idle(op: Emitter, grad: Tensor, dx: Tensor) -> Tensor:
+def masked_at_zero(op: Emitter, grad: Tensor, dx: Tensor) -> Tensor:
     """`dx`, but 0 where it is NaN for a `grad` of 0.
 
     A branch that Where, Max or Clip did not choose receives 0, and 0 times an infinite derivative would be NaN (in

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 import onnx_graphsurgeon as gs
 
-from ...autodiff.precision import widens
+from ...autodiff.precision import is_promotion
 from ...build.emitter import Emitter
 from ...graph.node import Node
 from ...graph.tensors import Tensor, rank, value_of
 
 
-def turned(op: Emitter, node: Node, weight: Tensor) -> Tensor:
+def sign_corrected(op: Emitter, node: Node, weight: Tensor) -> Tensor:
     """A layer's weight, the signs of each output channel turned where a constant scale behind it is negative."""
     at = _outputs_of_weight(node, weight)
     if at is None:
@@ -28,7 +28,7 @@ def turned(op: Emitter, node: Node, weight: Tensor) -> Tensor:
     return weight
 
 
-def shown(op: Emitter, node: Node, weight: Tensor) -> Tensor:
+def units_as_read(op: Emitter, node: Node, weight: Tensor) -> Tensor:
     """A layer's units as the next layer sees them, behind constant scales and shifts, but laid out as its output is."""
     units = node.outputs[0]
     if _outputs_of_weight(node, weight) is None:
@@ -69,7 +69,7 @@ def _behind(op: Emitter, node: Node) -> Iterator[tuple[gs.Node, Tensor | None]]:
     """What scales, by the tensor beside it, or shifts a layer's channels by constants, before anything else follows."""
     tensor = node.source.outputs[0]  # not its cast to float32
     axis = 1 if node.op_type == "Conv" else rank(tensor) - 1  # of the channels
-    while len(readers := [reader for reader in tensor.outputs if not widens(reader)]) == 1:
+    while len(readers := [reader for reader in tensor.outputs if not is_promotion(reader)]) == 1:
         (follower,), scale = readers, None
         if follower.op == "BatchNormalization" and axis == 1:
             scale = follower.inputs[1]

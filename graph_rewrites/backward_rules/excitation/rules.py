@@ -29,7 +29,7 @@ from ...errors import OnnxplainError
 from ...graph.operator_traits import traits_of
 from ...graph.tensors import Tensor, value_of
 from ..registry import default_rule
-from .channel_signs import is_constant, shown, turned
+from .channel_signs import is_constant, sign_corrected, units_as_read
 from .signs import counts_either_sign, is_score, is_two_sided
 
 Signed: TypeAlias = Callable[[Tensor], Tensor]  # a tensor as it is, or with its sign turned
@@ -68,7 +68,7 @@ def weighted(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
 
     if not counts_either_sign(op, node.source.outputs[0]):
         return share(relevance, _as_it_is)
-    return _by_sign(op, shown(op, node, node.inputs[1]), relevance, share)
+    return _by_sign(op, units_as_read(op, node, node.inputs[1]), relevance, share)
 
 
 def dual(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
@@ -131,7 +131,7 @@ def excite(op: Emitter, node: Node, relevance: Tensor, signed: Signed) -> list[G
     if len(computed) != 1:
         return refuse(op, node, relevance)
     (at,) = computed
-    x, weight = node.inputs[at], signed(turned(op, node, node.inputs[1 - at]))
+    x, weight = node.inputs[at], signed(sign_corrected(op, node, node.inputs[1 - at]))
     pairs = [(op.Relu(x), op.Relu(weight))]
     if is_two_sided(op, x):
         pairs.append((op.Min(x, 0.0), op.Min(weight, 0.0)))

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, parser
-from onnxplain.graph_rewrites.autodiff.decompose import EXPANSIONS
+from onnxplain.graph_rewrites.autodiff.decompose import DECOMPOSITIONS
 from onnxplain.graph_rewrites.autodiff.reverse import GRADIENTS, Gradient, Node, gradient_of
 from onnxplain.graph_rewrites.build.emitter import Emitter
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
@@ -254,7 +254,7 @@ def test_a_rule_of_ones_own_for_an_operator_of_another_domain(monkeypatch: pytes
     net.output(net.add("QuickGelu", x, domain="com.microsoft", alpha=2.0, out="a", name="quick"), [1, 3])
     net.output(net.add("Mul", "a", net.const(3.0), out="y"), [1, 3])
     model = net.model(domains=["com.microsoft"])
-    monkeypatch.delitem(EXPANSIONS, "com.microsoft::QuickGelu")
+    monkeypatch.delitem(DECOMPOSITIONS, "com.microsoft::QuickGelu")
     with pytest.raises(
         OnnxplainError, match=r"operator com.microsoft::QuickGelu \(node 'quick'\) has no gradient rule"
     ):

@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 from onnxplain.graph_rewrites.maps.registry import METHODS
-from onnxplain.graph_rewrites.rewrite import LACKING, OUTPUTS, rewrite
+from onnxplain.graph_rewrites.pipeline.plan import LACKING, OUTPUTS
+from onnxplain.graph_rewrites.rewrite import rewrite
 
 from ..messages import assert_one_line
 from ..networks import explain, images, names_of, residual_cnn, small_cnn

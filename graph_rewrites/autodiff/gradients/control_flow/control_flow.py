@@ -14,7 +14,7 @@ import onnx_graphsurgeon as gs
 
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor
-from ...lib.loop_body import Steps, subgraph_vjp
+from ...lib.loop_body import LoopBody, subgraph_vjp
 from ...reverse import Gradient, Node, gradient_of
 
 STEP, CONDITION = gs.Variable("step", np.dtype(np.int64), []), gs.Variable("condition", np.dtype(np.bool_), [])
@@ -36,7 +36,7 @@ def if_(op: Emitter, node: Node, *grads: Tensor | None) -> list[Gradient]:
 @gradient_of("Loop")
 def loop(op: Emitter, node: Node, *grads: Tensor | None) -> list[Gradient]:
     """Backwards over the steps that there were, a number known only at run time; none to the condition."""
-    steps = Steps(op, node, [STEP, CONDITION, *node.inputs[2:]], range(2, len(node.inputs)), grads)
+    steps = LoopBody(op, node, [STEP, CONDITION, *node.inputs[2:]], range(2, len(node.inputs)), grads)
     with op.subgraph("recording", steps.inputs) as recording:
         recording.outputs = [*steps.forward(), steps.inputs[0]]
     *records, numbers = _emit(op, "Loop", node.inputs, len(recording.outputs) - 1, body=recording)[steps.states :]
@@ -53,15 +53,15 @@ def loop(op: Emitter, node: Node, *grads: Tensor | None) -> list[Gradient]:
     return steps.gradients(finals)
 
 
-class Lane(NamedTuple):
+class ScanSlot(NamedTuple):
     """What a Scan reads or writes step by step: along an axis, forwards (0) or backwards (1)."""
 
     tensor: Tensor
     axis: int = 0
     direction: int = 0
 
-    def reversed(self) -> Lane:
-        """The lane in the opposite direction."""
+    def reversed(self) -> ScanSlot:
+        """The slot in the opposite direction."""
         return self._replace(direction=1 - self.direction)
 
     def element(self) -> Tensor:
@@ -77,45 +77,47 @@ def scan(op: Emitter, node: Node, *grads: Tensor | None) -> list[Gradient]:
     """A Scan in the opposite directions over the recorded states, the scan inputs and the gradients of its outputs."""
     first = len(node.inputs) - node.attrs["num_scan_inputs"]
     initial = node.inputs[:first]
-    lanes = _lanes(node, "input", node.inputs[first:])
-    steps = Steps(op, node, [*initial, *(lane.element() for lane in lanes)], range(first), grads)
+    slots = _slots(node, "input", node.inputs[first:])
+    steps = LoopBody(op, node, [*initial, *(slot.element() for slot in slots)], range(first), grads)
     with op.subgraph("recording", steps.inputs) as recording:
         recording.outputs = steps.forward()
-    records = _scan(op, initial, lanes, [Lane(None)] * len(steps.read), recording)[first:]
+    records = _scan(op, initial, slots, [ScanSlot(None)] * len(steps.read), recording)[first:]
 
-    flowing = _lanes(node, "output", steps.stacked_grads)
-    read = [Lane(record) for record in records] + lanes + [lane for lane in flowing if lane.tensor is not None]
-    written = [lanes[position - first] for position in steps.elements]
+    flowing = _slots(node, "output", steps.stacked_grads)
+    read = [ScanSlot(record) for record in records] + slots + [slot for slot in flowing if slot.tensor is not None]
+    written = [slots[position - first] for position in steps.elements]
     starts = steps.starts()
     carried = [op.parameter("carried", tensor) for tensor in starts]
-    values = [op.parameter("element", lane.element()) for lane in read]
+    values = [op.parameter("element", slot.element()) for slot in read]
     recorded, rest = values[: len(records)], values[len(records) :]
-    elements, slices = rest[: len(lanes)], iter(rest[len(lanes) :])
+    elements, slices = rest[: len(slots)], iter(rest[len(slots) :])
     with op.subgraph("reverse", [*carried, *values]) as reverse:
-        each = [None if lane.tensor is None else next(slices) for lane in flowing]
+        each = [None if slot.tensor is None else next(slices) for slot in flowing]
         reverse.outputs = steps.backward([*elements, *recorded], carried, each)
-    read, written = ([lane.reversed() for lane in each] for each in (read, written))
+    read, written = ([slot.reversed() for slot in each] for each in (read, written))
     return steps.gradients(_scan(op, starts, read, written, reverse))
 
 
-def _lanes(node: Node, kind: str, tensors: Sequence[Tensor | None]) -> list[Lane]:
+def _slots(node: Node, kind: str, tensors: Sequence[Tensor | None]) -> list[ScanSlot]:
     """The scan inputs or outputs of a Scan."""
     given = (node.attrs.get(f"scan_{kind}_{what}") or [0] * len(tensors) for what in ("axes", "directions"))
-    return [Lane(*lane) for lane in zip(tensors, *given, strict=True)]
+    return [ScanSlot(*slot) for slot in zip(tensors, *given, strict=True)]
 
 
-def _scan(op: Emitter, states: Sequence[Tensor], read: list[Lane], written: list[Lane], body: gs.Graph) -> list[Tensor]:
+def _scan(
+    op: Emitter, states: Sequence[Tensor], read: list[ScanSlot], written: list[ScanSlot], body: gs.Graph
+) -> list[Tensor]:
     return _emit(
         op,
         "Scan",
-        [*states, *(lane.tensor for lane in read)],
+        [*states, *(slot.tensor for slot in read)],
         len(states) + len(written),
         body=body,
         num_scan_inputs=len(read),
-        scan_input_axes=[lane.axis for lane in read],
-        scan_input_directions=[lane.direction for lane in read],
-        scan_output_axes=[lane.axis for lane in written],
-        scan_output_directions=[lane.direction for lane in written],
+        scan_input_axes=[slot.axis for slot in read],
+        scan_input_directions=[slot.direction for slot in read],
+        scan_output_axes=[slot.axis for slot in written],
+        scan_output_directions=[slot.direction for slot in written],
     )
 
 

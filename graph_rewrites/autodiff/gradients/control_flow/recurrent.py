@@ -15,7 +15,7 @@ import onnx
 
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, dtype_of
-from ...decompose import expansion_of
+from ...decompose import decomposition_of
 from ...lib.recurrent_activations import Activation, activations
 from ...reverse import Node
 
@@ -88,7 +88,7 @@ Step: TypeAlias = Callable[..., list[Tensor]]
 STEPS: dict[str, Step] = {"RNN": rnn, "GRU": gru, "LSTM": lstm}
 
 
-@expansion_of("RNN", "GRU", "LSTM")
+@decomposition_of("RNN", "GRU", "LSTM")
 def recurrent(op: Emitter, node: Node) -> list[Tensor]:
     """A Scan of the cell's equations over time for each direction.
 

@@ -1,7 +1,7 @@
 """Sequences whose length or positions run time decides: the gradient of a sequence is the sequence of its elements'.
 
 What a node puts into a sequence it finds at the same position of that sequence's gradient. Readers whose elements are
-known before leave their nodes to the expansions in `sequences.py`.
+known before leave their nodes to the decompositions in `sequences.py`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import numpy as np
 from ....build.emitter import Emitter
 from ....graph.node import Node
 from ....graph.tensors import Tensor, rank, value_of
-from ...decompose import expansion_of, replay
+from ...decompose import decomposition_of, replay
 
 Element: TypeAlias = Callable[[], Tensor]  # emits the element where it is used
 
@@ -36,14 +36,14 @@ def is_decided_at_run_time(op: Emitter, node: Node) -> bool:
     return False
 
 
-@expansion_of("SequenceAt")
+@decomposition_of("SequenceAt")
 def sequence_at(op: Emitter, node: Node) -> Sequence[Tensor]:
     """The element itself."""
     sequence, position = node.inputs
     return [_elements(op, sequence)[_known(position)]()]
 
 
-@expansion_of("ConcatFromSequence")
+@decomposition_of("ConcatFromSequence")
 def concat_from_sequence(op: Emitter, node: Node) -> Sequence[Tensor]:
     """Concat of the elements, behind an axis of their own where `new_axis` is set."""
     axis = node.attrs["axis"]
@@ -53,7 +53,7 @@ def concat_from_sequence(op: Emitter, node: Node) -> Sequence[Tensor]:
     return [op.Concat(*elements, axis=axis)]
 
 
-@expansion_of("OptionalGetElement")
+@decomposition_of("OptionalGetElement")
 def optional_get_element(op: Emitter, node: Node) -> Sequence[Tensor]:
     """The tensor in the optional; from opset 18 on the input may be a plain tensor."""
     (held,) = node.inputs

@@ -5,11 +5,11 @@ from __future__ import annotations
 from ....build.emitter import Emitter
 from ....graph.node import Node
 from ....graph.tensors import Tensor
-from ...decompose import expansion_of
+from ...decompose import decomposition_of
 from ...reverse import Gradient, gradient_of
 
 
-@expansion_of("ai.onnx.ml::ArrayFeatureExtractor")
+@decomposition_of("ai.onnx.ml::ArrayFeatureExtractor")
 def array_feature_extractor(op: Emitter, node: Node) -> list[Tensor]:
     """The elements of the last axis at the given indices."""
     x, indices = node.inputs

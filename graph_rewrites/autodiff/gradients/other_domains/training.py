@@ -1,4 +1,4 @@
-"""Steps of optimisers (domain ai.onnx.preview.training) as primitives, one expansion an operator.
+"""Steps of optimisers (domain ai.onnx.preview.training) as primitives, one decomposition an operator.
 
 Each takes the learning rate R, the update count T and n tensors of every kind (X, its gradient G, its accumulators),
 grouped by kind, and returns the new X and accumulators, grouped likewise. Source: the operators' specifications.
@@ -12,7 +12,7 @@ from typing import TypeAlias
 from ....build.emitter import Emitter
 from ....graph.node import Node
 from ....graph.tensors import Tensor, dtype_of
-from ...decompose import expansion_of
+from ...decompose import decomposition_of
 
 DOMAIN = "ai.onnx.preview.training"
 Update: TypeAlias = Callable[..., tuple[Tensor, ...]]
@@ -30,7 +30,7 @@ def _regularised(op: Emitter, node: Node, x: Tensor, g: Tensor) -> Tensor:
     return op.Add(op.Mul(x, node.attrs["norm_coefficient"]), g)
 
 
-@expansion_of(f"{DOMAIN}::Adagrad")
+@decomposition_of(f"{DOMAIN}::Adagrad")
 def adagrad(op: Emitter, node: Node) -> list[Tensor]:
     """H' = H + G^2, X' = X - R/(1 + T*decay_factor)*G/(sqrt(H') + epsilon), G with the norm's gradient."""
     rate, count = node.inputs[:2]
@@ -45,7 +45,7 @@ def adagrad(op: Emitter, node: Node) -> list[Tensor]:
     return _each(node, 3, update)
 
 
-@expansion_of(f"{DOMAIN}::Momentum")
+@decomposition_of(f"{DOMAIN}::Momentum")
 def momentum(op: Emitter, node: Node) -> list[Tensor]:
     """V' = alpha*V + beta*G (beta 1 at T = 0); X' = X - R*V', or X - R*(G + alpha*V') for mode nesterov."""
     rate, count = node.inputs[:2]
@@ -62,7 +62,7 @@ def momentum(op: Emitter, node: Node) -> list[Tensor]:
     return _each(node, 3, update)
 
 
-@expansion_of(f"{DOMAIN}::Adam")
+@decomposition_of(f"{DOMAIN}::Adam")
 def adam(op: Emitter, node: Node) -> list[Tensor]:
     """V' = alpha*V + (1 - alpha)*G, H' = beta*H + (1 - beta)*G^2, X' = (1 - post)*(X - R'*V'/(sqrt(H') + epsilon)).
 

@@ -6,7 +6,7 @@ import math
 
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor
-from ...lib.singularities import may_be_infinite, unless_idle
+from ...lib.singularities import masked_at_zero, may_be_infinite
 from ...reverse import Gradient, Node, gradient_of
 
 
@@ -155,7 +155,7 @@ def softmax(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     (y,) = node.outputs
     inner = op.ReduceSum(op.Mul(grad, y), [node.attrs["axis"]], keepdims=1)
     dx = op.Mul(y, op.Sub(grad, inner))
-    return [unless_idle(op, grad, dx) if may_be_infinite(node.source.inputs[0]) else dx]
+    return [masked_at_zero(op, grad, dx) if may_be_infinite(node.source.inputs[0]) else dx]
 
 
 @gradient_of("LogSoftmax")
@@ -163,7 +163,7 @@ def log_softmax(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g - exp(y)*sum(g) along the axis; of -inf alone y is NaN."""
     (y,) = node.outputs
     dx = op.Sub(grad, op.Mul(op.Exp(y), op.ReduceSum(grad, [node.attrs["axis"]], keepdims=1)))
-    return [unless_idle(op, grad, dx) if may_be_infinite(node.source.inputs[0]) else dx]
+    return [masked_at_zero(op, grad, dx) if may_be_infinite(node.source.inputs[0]) else dx]
 
 
 def _positive(op: Emitter, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from functools import reduce
 
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, value_of
-from ...lib.singularities import unless_idle
+from ...lib.singularities import masked_at_zero
 from ...reverse import Gradient, Node, gradient_of
 
 
@@ -37,7 +37,10 @@ def div(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     dx, known = op.Div(grad, y), value_of(y)
     if known is not None and known.all():
         return [dx, lambda: op.Neg(op.Mul(dx, z))]
-    return [lambda: unless_idle(op, grad, dx), lambda: unless_idle(op, grad, op.Neg(op.Mul(dx, z)))]
+    return [
+        lambda: masked_at_zero(op, grad, dx),
+        lambda: masked_at_zero(op, grad, op.Neg(op.Mul(dx, z))),
+    ]
 
 
 @gradient_of("Mod")
@@ -63,13 +66,13 @@ def pow_(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
                 return op.Mul(grad, op.Mul(x, 2.0) if number == 2.0 else p)
         # Where p = 0 the power is taken to 1 instead, so that 0 * 0^-1 is 0 and not NaN.
         nonzero = op.divisor(p)
-        return unless_idle(op, grad, op.Mul(grad, op.Mul(p, op.Pow(x, op.Sub(nonzero, 1.0)))))
+        return masked_at_zero(op, grad, op.Mul(grad, op.Mul(p, op.Pow(x, op.Sub(nonzero, 1.0)))))
 
     def dp() -> Tensor:
         # log(1) = 0 stands for log(0) where the limit of x^p log(x), or PyTorch's choice for it, is 0.
         guarded = op.And(op.is_zero(x), op.GreaterOrEqual(p, 0.0))
         log = op.Log(op.Add(op.cast_like(guarded, x), x))
-        return op.cast_like(unless_idle(op, grad, op.Mul(grad, op.Mul(z, log))), exponent)
+        return op.cast_like(masked_at_zero(op, grad, op.Mul(grad, op.Mul(z, log))), exponent)
 
     return [dx, dp]
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ....build.emitter import Emitter
 from ....graph.operator_traits import traits_of
 from ....graph.tensors import Tensor
-from ...lib.singularities import unless_idle
+from ...lib.singularities import masked_at_zero
 from ...reverse import Gradient, Node, gradient_of
 
 Formula: TypeAlias = Callable[[Emitter, Tensor, Tensor, Tensor], Tensor]
@@ -47,7 +47,7 @@ def _register(op_type: str, formula: Formula) -> None:
     @gradient_of(op_type)
     def rule(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
         dx = formula(op, grad, node.inputs[0], node.outputs[0])
-        return [unless_idle(op, grad, dx) if traits_of(op_type).singular else dx]
+        return [masked_at_zero(op, grad, dx) if traits_of(op_type).singular else dx]
 
 
 for _op_type, _formula in FORMULAS.items():

@@ -12,7 +12,7 @@ from ....graph.node import Node
 from ....graph.quantisation import limits
 from ....graph.tensors import Tensor, dtype_of, rank
 from ...cotangents import sum_to
-from ...decompose import expansion_of
+from ...decompose import decomposition_of
 from ...lib.quantisers import along
 from ...reverse import Gradient, gradient_of
 
@@ -94,7 +94,7 @@ def _per_scale(op: Emitter, gradient: Tensor, scale: Tensor, node: Node) -> Tens
     return op.cast_like(sum_to(op, gradient, scale), scale)
 
 
-@expansion_of("QLinearConv")
+@decomposition_of("QLinearConv")
 def qlinear_conv(op: Emitter, node: Node) -> list[Tensor]:
     """Y = quantise(Conv(dequantise(x), dequantise(w), b)); b has the scale x_scale * w_scale."""
     x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias = [*node.inputs, None][:9]
@@ -104,7 +104,7 @@ def qlinear_conv(op: Emitter, node: Node) -> list[Tensor]:
     return [op.QuantizeLinear(op.Conv(*inputs, **node.attrs), y_scale, y_zero)]
 
 
-@expansion_of("QLinearMatMul")
+@decomposition_of("QLinearMatMul")
 def qlinear_matmul(op: Emitter, node: Node) -> list[Tensor]:
     """Y = quantise(dequantise(a) @ dequantise(b)); one scale for all, per row of a, per column of b."""
     a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = node.inputs
@@ -115,14 +115,14 @@ def qlinear_matmul(op: Emitter, node: Node) -> list[Tensor]:
     return [op.QuantizeLinear(product, y_scale, y_zero, axis=max(rank(product) - 2, 0))]
 
 
-@expansion_of("ConvInteger")
+@decomposition_of("ConvInteger")
 def conv_integer(op: Emitter, node: Node) -> list[Tensor]:
     """Y = Conv(x - x_zero_point, w - w_zero_point)."""
     x, w, x_zero, w_zero = [*node.inputs, None, None][:4]
     return [op.Conv(_centred(op, x, x_zero, axis=1), _centred(op, w, w_zero, axis=0), **node.attrs)]
 
 
-@expansion_of("MatMulInteger")
+@decomposition_of("MatMulInteger")
 def matmul_integer(op: Emitter, node: Node) -> list[Tensor]:
     """Y = (a - a_zero_point) @ (b - b_zero_point); one zero point for all, per row of a, per column of b."""
     a, b, a_zero, b_zero = [*node.inputs, None, None][:4]

@@ -10,14 +10,14 @@ import onnx
 from ....build.emitter import Emitter
 from ....graph.node import Node
 from ....graph.tensors import Tensor, dtype_of, rank
-from ...decompose import expansion_of
+from ...decompose import decomposition_of
 from ...decompositions.attention import join_heads, lowest, positions, scale_of, split_heads
 from ...decompositions.rotary import rotate
 from ...lib.interpolation import constant
 from ...lib.pads import pad
 
 
-@expansion_of("Attention")
+@decomposition_of("Attention")
 def attention(op: Emitter, node: Node) -> list[Tensor | None]:
     """y = softmax(softcap(scale q k^T) + mask) v, with zeros in the rows of queries that see no key.
 
@@ -116,7 +116,7 @@ def _given_mask(op: Emitter, mask: Tensor, query: Tensor, key: Tensor) -> tuple[
     return op.Where(closed, constant(op, 0, values), values), closed
 
 
-@expansion_of("RotaryEmbedding")
+@decomposition_of("RotaryEmbedding")
 def rotary_embedding(op: Emitter, node: Node) -> list[Tensor]:
     """Each pair of channels of a head turns by an angle that grows with the token's position.
 

@@ -9,7 +9,7 @@ import onnx
 
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, rank, value_of
-from ...decompose import expansion_of
+from ...decompose import decomposition_of
 from ...lib.pads import pad
 from ...reverse import Gradient, Node, gradient_of
 
@@ -98,7 +98,7 @@ def _repeats(op: Emitter, spectrum: Tensor, length: Tensor, axis: Axis) -> Tenso
     return op.Reshape(repeats, op.Add(op.Mul(axis.unit, op.Sub(count, [1])), [1]))
 
 
-@expansion_of("STFT")
+@decomposition_of("STFT")
 def stft(op: Emitter, node: Node) -> list[Tensor]:
     """y[n, t] = the DFT of window * signal[n, t * step : t * step + window size]."""
     signal, step, window, length = (*node.inputs, None, None)[:4]

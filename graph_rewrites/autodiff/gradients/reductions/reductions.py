@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ....build.builder import Operand
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, is_static, rank, value_of
-from ...lib.singularities import unless_idle
+from ...lib.singularities import masked_at_zero
 from ...reverse import Gradient, Node, gradient_of
 
 
@@ -90,7 +90,7 @@ def reduce_sum_square(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 @gradient_of("ReduceLogSum")
 def reduce_log_sum(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """y = log(s): dx = g/s = g*exp(-y)."""
-    share = unless_idle(op, grad, op.Mul(grad, op.Exp(op.Neg(node.outputs[0]))))
+    share = masked_at_zero(op, grad, op.Mul(grad, op.Exp(op.Neg(node.outputs[0]))))
     return _gradient(node, op.expand_like(_kept(op, node, share), node.inputs[0]))
 
 

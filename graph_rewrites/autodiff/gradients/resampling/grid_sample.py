@@ -6,13 +6,13 @@ import numpy as np
 
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, rank
-from ...decompose import expansion_of
+from ...decompose import decomposition_of
 from ...lib.interpolation import Taps, clamp, constant, inside, interpolate, product, taps_along
 from ...lib.pads import pad
 from ...reverse import Gradient, Node, gradient_of
 
 
-@expansion_of("GridSample")
+@decomposition_of("GridSample")
 def grid_sample(op: Emitter, node: Node) -> list[Tensor]:
     """y[n, c, p] = sum_k w[n, p, k] x[n, c, i[n, p, k]]: weights and indices along each axis from the grid.
 

@@ -9,7 +9,7 @@ import onnx
 
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, dtype_of
-from ...decompose import expansion_of
+from ...decompose import decomposition_of
 from ...lib.interpolation import Taps, clamp, constant, inside, read, steps, taps_along
 from ...reverse import Node
 
@@ -25,7 +25,7 @@ class Samples:
     taken: Tensor
 
 
-@expansion_of("RoiAlign")
+@decomposition_of("RoiAlign")
 def roi_align(op: Emitter, node: Node) -> list[Tensor]:
     """y = the mean over the samples of a bin, or the largest of their weighted taps (what `max` means in ONNX).
 
@@ -40,7 +40,7 @@ def roi_align(op: Emitter, node: Node) -> list[Tensor]:
     return [op.reshape_like(y, node.outputs[0])]
 
 
-@expansion_of("MaxRoiPool")
+@decomposition_of("MaxRoiPool")
 def max_roi_pool(op: Emitter, node: Node) -> list[Tensor]:
     """y = the first maximum over the elements of a bin, 0 in an empty one; the boxes are rounded and pass nothing on.
 

@@ -6,12 +6,12 @@ from ....build.emitter import Emitter
 from ....errors import OnnxplainError
 from ....graph.node import Node
 from ....graph.tensors import Tensor
-from ...decompose import expansion_of
+from ...decompose import decomposition_of
 from ...lib.pads import pad
 from .convolution import compute, sizes_of
 
 
-@expansion_of("CausalConvWithState")
+@decomposition_of("CausalConvWithState")
 def causal_conv_with_state(op: Emitter, node: Node) -> list[Tensor]:
     """y = activation(w * [past, x] + b); the new state is the end of [past, x]."""
     x, weight, bias, past = [*node.inputs, None, None][:4]

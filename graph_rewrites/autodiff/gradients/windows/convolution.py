@@ -95,7 +95,9 @@ def windows_of(op: Emitter, node: Node, wide: Tensor, narrow: Tensor, kernel: Ve
     return Windows(strides, dilations, begin, end)
 
 
-def spread(op: Emitter, narrow: Tensor, weight: Tensor, like: Tensor, windows: Windows, group: int = 1) -> Tensor:
+def transposed_conv(
+    op: Emitter, narrow: Tensor, weight: Tensor, like: Tensor, windows: Windows, group: int = 1
+) -> Tensor:
     """The adjoint of a convolution: each element of `narrow` adds its weights to the window that it came from.
 
     Args:
@@ -119,8 +121,10 @@ def spread(op: Emitter, narrow: Tensor, weight: Tensor, like: Tensor, windows: W
         begin, end = reach - windows.begin, reach - windows.end - (np.array(windows.strides) - 1)
         if all(begin >= 0) and all(end >= 0):
             pads = [*begin.tolist(), *end.tolist()]
-            apart = set_apart(op, narrow, windows.strides)
-            return op.Conv(apart, turned(op, weight, group), dilations=windows.dilations, group=group, pads=pads)
+            apart = insert_zeros(op, narrow, windows.strides)
+            return op.Conv(
+                apart, flipped_kernel(op, weight, group), dilations=windows.dilations, group=group, pads=pads
+            )
     weight = own_weight(op, weight, (0, 1), group)
     attributes = {"strides": windows.strides, "dilations": windows.dilations, "group": group}
     if windows.is_static:
@@ -138,7 +142,7 @@ def spread(op: Emitter, narrow: Tensor, weight: Tensor, like: Tensor, windows: W
     return op.Slice(full, windows.begin, ends, spatial(weight))
 
 
-def set_apart(op: Emitter, narrow: Tensor, strides: Sequence[int]) -> Tensor:
+def insert_zeros(op: Emitter, narrow: Tensor, strides: Sequence[int]) -> Tensor:
     """[N, M, ...] with each position followed by zeros, to `strides` times its sizes.
 
     Each value is repeated and all but the first masked: `Pad` of reshaped rows and `ConvTranspose` took longer.
@@ -153,7 +157,7 @@ def set_apart(op: Emitter, narrow: Tensor, strides: Sequence[int]) -> Tensor:
     return op.Mul(op.Resize(narrow, None, scales, **how), mask)
 
 
-def turned(op: Emitter, weight: Tensor, group: int) -> Tensor:
+def flipped_kernel(op: Emitter, weight: Tensor, group: int) -> Tensor:
     """A convolution's weight [M, C / group, ...] as that of the convolution back: [C, M / group, ...], mirrored."""
     features, channels, *kernel = weight.shape
     if group == 1:
@@ -168,7 +172,7 @@ def turned(op: Emitter, weight: Tensor, group: int) -> Tensor:
     return op.Slice(weight, [-1] * len(axes), [BEFORE_ALL] * len(axes), axes, [-1] * len(axes))
 
 
-def slide(op: Emitter, wide: Tensor, weight: Tensor, windows: Windows, group: int = 1) -> Tensor:
+def strided_conv(op: Emitter, wide: Tensor, weight: Tensor, windows: Windows, group: int = 1) -> Tensor:
     """The convolution of `wide` [N, C, ...] with `weight` [M, C / group, ...], exactly one value per window."""
     attributes = {"strides": windows.strides, "dilations": windows.dilations, "group": group}
     if windows.is_static and all(windows.begin >= 0) and all(windows.end >= 0):
@@ -193,7 +197,7 @@ def weight_gradient(
         wide = op.Reshape(wide, op.join(op.size(weight, 1), [-1], sizes))
     else:
         wide = op.Transpose(wide, perm=[1, 0, *axes])
-    result = slide(op, wide, op.Transpose(narrow, perm=[1, 0, *axes]), swapped, group)
+    result = strided_conv(op, wide, op.Transpose(narrow, perm=[1, 0, *axes]), swapped, group)
     return op.declare(op.Transpose(result, perm=[1, 0, *axes]), weight)
 
 
@@ -209,7 +213,7 @@ def conv(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
     windows = windows_of(op, node, x, node.outputs[0], sizes_of(op, weight, spatial(x)))
     group = node.attrs["group"]
     return [
-        lambda: op.declare(spread(op, grad, weight, x, windows, group), x),
+        lambda: op.declare(transposed_conv(op, grad, weight, x, windows, group), x),
         lambda: weight_gradient(op, x, grad, weight, windows, group),
         lambda: op.reduce("ReduceSum", grad, [0, *spatial(x)], keepdims=False),
     ][: len(node.inputs)]
@@ -222,7 +226,7 @@ def conv_transpose(op: Emitter, node: Node, grad: Tensor) -> Sequence[Gradient]:
     windows = windows_of(op, node, node.outputs[0], x, sizes_of(op, weight, spatial(x)))
     group = node.attrs["group"]
     return [
-        lambda: op.declare(slide(op, grad, own_weight(op, weight, (0, 1), group), windows, group), x),
+        lambda: op.declare(strided_conv(op, grad, own_weight(op, weight, (0, 1), group), windows, group), x),
         lambda: weight_gradient(op, grad, x, weight, windows, group),
         lambda: op.reduce("ReduceSum", grad, [0, *spatial(x)], keepdims=False),
     ][: len(node.inputs)]

@@ -6,12 +6,12 @@ import numpy as np
 
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, rank
-from ...decompose import expansion_of
+from ...decompose import decomposition_of
 from ...lib.interpolation import inside, interpolate, product, steps, taps_along
 from ...reverse import Node
 
 
-@expansion_of("DeformConv")
+@decomposition_of("DeformConv")
 def deform_conv(op: Emitter, node: Node) -> list[Tensor]:
     """y = W * columns + b, columns[c, k, o] = mask[k, o] x[c, o * stride - pad + k * dilation + offset[k, o]].
 

@@ -13,7 +13,7 @@ from ....graph.tensors import Tensor, dtype_of, is_static
 from ...lib.pads import pad
 from ...reverse import Gradient, Node, gradient_of
 from ..movement.indexing import added_up, element_count
-from .convolution import Windows, sizes_of, slide, spatial, spread, windows_of
+from .convolution import Windows, sizes_of, spatial, strided_conv, transposed_conv, windows_of
 
 
 @gradient_of("MaxPool")
@@ -98,7 +98,7 @@ def spread_box(op: Emitter, values: Tensor, box: Tensor, x: Tensor, windows: Win
     """Adds `values`, one per window [N, C, ...], to every element of the window; of the shape of `x`."""
     axes = spatial(x)
     flat = op.Reshape(values, op.join([-1, 1], op.sizes(values, axes)))
-    return op.reshape_like(spread(op, flat, box, x, windows), x)
+    return op.reshape_like(transposed_conv(op, flat, box, x, windows), x)
 
 
 def averaged(op: Emitter, node: Node, box: Tensor, windows: Windows) -> Tensor:
@@ -120,7 +120,7 @@ def averaged(op: Emitter, node: Node, box: Tensor, windows: Windows) -> Tensor:
         end = op.tensor(windows.end)
         left = op.Sub(end, np.array(node.attrs["pads"][len(axes) :]))
         windows = Windows(windows.strides, windows.dilations, np.zeros(len(axes), np.int64), left)
-    return slide(op, counted, box, windows)
+    return strided_conv(op, counted, box, windows)
 
 
 def norm_slope(op: Emitter, grad: Tensor, y: Tensor, p: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""Checks one operator of ONNX Runtime: its inferred shape, its expansion's values, and its gradient.
+"""Checks one operator of ONNX Runtime: its inferred shape, its decomposition's values, and its gradient.
 
-The expansion is compared with ONNX Runtime's own kernel in float32; the gradient, of the model with the operator in it,
-with central differences of the expansion in float64 and with ONNX Runtime's in float32.
+The decomposition is compared with ONNX Runtime's own kernel in float32; the gradient, of the model with the operator in it,
+with central differences of the decomposition in float64 and with ONNX Runtime's in float32.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 from onnxplain.engine.gradcheck.float64.session import Float64Session
-from onnxplain.graph_rewrites.autodiff.lower import unfuse
+from onnxplain.graph_rewrites.autodiff.lower import lower
 from onnxplain.graph_rewrites.graph.tensors import is_static
 from onnxplain.graph_rewrites.model.model import read
 from onnxplain.graph_rewrites.model.writing import write
@@ -135,12 +135,12 @@ def run(model: onnx.ModelProto, outputs: list[str], feeds: dict[str, Array]) -> 
 def unfused(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model in standard operators on floats."""
     work = read(model)
-    unfuse(work)
+    lower(work)
     return write(work)
 
 
 def check_values(case: Case) -> None:
-    """The expansion computes what ONNX Runtime's kernel does, and shapes are inferred."""
+    """The decomposition computes what ONNX Runtime's kernel does, and shapes are inferred."""
     model = case.model()
     (expected,) = run(model, ["y"], case.feeds())
     tensor = read(model).graph.outputs[0]

@@ -1,9 +1,9 @@
-"""Every expansion of an operator of ONNX Runtime."""
+"""Every decomposition of an operator of ONNX Runtime."""
 
 from __future__ import annotations
 
 import pytest
-from onnxplain.graph_rewrites.autodiff.decompose import EXPANSIONS
+from onnxplain.graph_rewrites.autodiff.decompose import DECOMPOSITIONS
 
 from . import cases, cases_attention, cases_quantised
 from .harness import Case, check_gradient, check_values
@@ -12,7 +12,7 @@ CASES: list[Case] = [*cases.CASES, *cases_attention.CASES, *cases_quantised.CASE
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_expansion_computes_what_the_kernel_does(case: Case) -> None:
+def test_the_decomposition_computes_what_the_kernel_does(case: Case) -> None:
     if case.no_runtime:
         pytest.skip(case.no_runtime)
     check_values(case)
@@ -24,6 +24,6 @@ def test_gradient_equals_the_central_difference(case: Case, symbolic: bool) -> N
     check_gradient(case, symbolic)
 
 
-def test_every_expansion_has_a_case() -> None:
-    named = {key.removeprefix("com.microsoft::") for key in EXPANSIONS if key.startswith("com.microsoft::")}
+def test_every_decomposition_has_a_case() -> None:
+    named = {key.removeprefix("com.microsoft::") for key in DECOMPOSITIONS if key.startswith("com.microsoft::")}
     assert named - {case.op for case in CASES} == set()

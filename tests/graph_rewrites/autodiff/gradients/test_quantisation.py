@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxplain.engine.gradcheck.float64.session import Float64Session
-from onnxplain.graph_rewrites.autodiff.lower import unfuse
+from onnxplain.graph_rewrites.autodiff.lower import lower
 from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.model.model import read
 from onnxplain.graph_rewrites.model.writing import write
@@ -149,7 +149,7 @@ def test_dynamic_quantisation(integer: str) -> None:
     explained = append_vjp(model, "y", "x")
     x = rng.normal(size=[d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim])
     work = read(explained)
-    unfuse(work)
+    lower(work)
     session = Float64Session(as_float64(write(work)))
     (y,) = session.run(["y"], {"x": x})
     g, direction, step = rng.normal(size=y.shape), rng.normal(size=x.shape), 1e-6
