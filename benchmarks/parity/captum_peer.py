@@ -14,10 +14,10 @@ from .models import Subject
 
 PEER = "captum"
 SAMPLES, NOISE, PATCH = 20, 0.15, 4
-TOKENS = "not for ViT: the peer takes tokens for channels"
-RELU6 = "the peer overlooks ReLU6 (depthwise); without any ReLU (ViT) it returns the plain gradient, onnxplain an error"
-MAXIMUM = "both divided by their maximum, as onnxplain scales the Grad-CAM map first"
-SIDE_BY_SIDE = "patches side by side; where they overlap, the peer averages over those that cover a pixel"
+TOKENS = "not for ViT: the peer treats tokens as channels"
+RELU6 = "the peer misses ReLU6 (depthwise); without any ReLU (ViT) it returns the plain gradient, onnxplain an error"
+MAXIMUM = "both divided by their maximum, because onnxplain scales the Grad-CAM map first"
+SIDE_BY_SIDE = "adjacent patches; for overlapping ones, the peer averages over all patches that cover a pixel"
 
 
 def attributed(method: attr.Attribution, subject: Subject, **options: object) -> np.ndarray:
@@ -67,7 +67,7 @@ def guided_grad_cam(subject: Subject) -> np.ndarray:
     return attributed(attr.GuidedGradCam(model, model.explained), subject, interpolate_mode="bilinear")
 
 
-@compared("integrated-gradients", PEER, "input_gradient", remark="baseline zero, 50 steps")
+@compared("integrated-gradients", PEER, "input_gradient", remark="zero baseline, 50 steps")
 def integrated_gradients(subject: Subject) -> np.ndarray:
     return attributed(attr.IntegratedGradients(subject.fresh()), subject, n_steps=50)
 
@@ -77,7 +77,7 @@ def integrated_gradients(subject: Subject) -> np.ndarray:
     PEER,
     "input_gradient",
     options={"samples": SAMPLES, "noise": NOISE},
-    remark="given the same noise",
+    remark="with the same noise",
 )
 def smooth_grad(subject: Subject) -> np.ndarray:
     def normal(mean: float, deviations: torch.Tensor) -> torch.Tensor:

@@ -33,18 +33,18 @@ PEER = "grad-cam"
 ALL = tuple(SHAPES)
 GAIN = 1e6
 EPSILON = (
-    "the peer adds 1e-6 to denominators of the size of a squared gradient, which weakens channels of small gradients"
+    "the peer adds 1e-6 to denominators that are as small as a squared gradient, which weakens channels with small gradients"
 )
-NO_EPSILON = "this leaves the paper's eq. 19 as it is, and of the peer's 1e-6 nothing"
-CENTRED = "with `centre`; of both signs that a singular vector may have, onnxplain's"
-UNCENTRED = "the paper does not centre, nor does onnxplain unless asked to"
+NO_EPSILON = "the same eq. 19, but the peer's 1e-6 becomes negligible"
+CENTRED = "with `centre`; the sign of the singular vector is the one that onnxplain chooses"
+UNCENTRED = "the paper does not centre, and by default neither does onnxplain"
 BY_CHANNEL = (
-    "the peer scales each channel to [0, 1] by itself; the paper's authors scale a layer as a whole, in their code"
+    "the peer scales each channel to [0, 1] separately; the paper's authors, in their code, scale a whole layer"
 )
-UNIT_RANGE = "both maps brought to [0, 1]"
-RELU6 = "the peer overlooks ReLU6 (depthwise); without any ReLU (ViT) it returns the plain gradient, onnxplain an error"
-CORNERS = "the peer enlarges the masks with aligned corners"
-MINUS = "of layers with negative values (ViT) the peer takes 10^7 off a channel; the paper sets it to zero"
+UNIT_RANGE = "both maps scaled to [0, 1]"
+RELU6 = "the peer misses ReLU6 (depthwise); without any ReLU (ViT) it returns the plain gradient, onnxplain an error"
+CORNERS = "the peer upsamples the masks with aligned corners"
+MINUS = "in layers with negative values (ViT) the peer subtracts 10^7 from a channel; the paper sets it to zero"
 
 
 def raw_map(kind: Callable[..., BaseCAM], subject: Subject, *, gain: float = 1, sign: int = 1) -> np.ndarray:
@@ -127,7 +127,7 @@ def full_grad(subject: Subject) -> np.ndarray:
     return FullGrad(subject.fresh(), [])(subject.image, [lambda scores: scores[subject.target]])
 
 
-@compared("full-grad", f"{PEER}, layers scaled whole", scaling=to_unit_range, remark=UNIT_RANGE)
+@compared("full-grad", f"{PEER}, whole layers scaled", scaling=to_unit_range, remark=UNIT_RANGE)
 def full_grad_by_layer(subject: Subject) -> np.ndarray:
     def scaled(layer: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return np.stack([cv2.resize(channel, size) for channel in to_unit_range(layer)[0]])[None]

@@ -17,14 +17,14 @@ from .models import SHAPES, Residual, SqueezeExcite, Subject
 
 PEER = "zennit"
 ALL = tuple(SHAPES)
-RELU6 = "with its rule for ReLU set on ReLU6, too"
+RELU6 = "with the peer's ReLU rule on ReLU6 too"
 OWN_RULES = (
-    "in the peer biases take a share, sums share by signed values, and ReLU6 and gates pass plain gradients; in the "
-    "paper only what excites takes a share"
+    "in the peer, biases take relevance, sums split it by signed values, and ReLU6 and gates pass plain gradients; in the "
+    "paper, only excitatory inputs take relevance"
 )
 PAPER_RULES = (
-    "no bias, sums shared by max(x, 0), relevance passed through activations and gated blocks; the remaining 1e-06 is "
-    "the epsilon of batch normalisations, which zennit leaves when it merges them"
+    "no bias, sums split by max(x, 0), relevance passed through activations and gated blocks; the remaining 1e-06 comes "
+    "from the epsilon of batch normalisations, which zennit keeps when it merges them"
 )
 
 
