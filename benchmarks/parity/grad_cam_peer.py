@@ -33,7 +33,7 @@ PEER = "grad-cam"
 ALL = tuple(SHAPES)
 GAIN = 1e6
 EPSILON = (
-    "the peer adds 1e-6 to denominators that are as small as a squared gradient, which weakens channels with small gradients"
+    "the peer adds 1e-6 to denominators of the order of a squared gradient, which weakens channels with small gradients"
 )
 NO_EPSILON = "the same eq. 19, but the peer's 1e-6 becomes negligible"
 CENTRED = "with `centre`; the sign of the singular vector is the one that onnxplain chooses"

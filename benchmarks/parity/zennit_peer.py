@@ -19,12 +19,12 @@ PEER = "zennit"
 ALL = tuple(SHAPES)
 RELU6 = "with the peer's ReLU rule on ReLU6 too"
 OWN_RULES = (
-    "in the peer, biases take relevance, sums split it by signed values, and ReLU6 and gates pass plain gradients; in the "
-    "paper, only excitatory inputs take relevance"
+    "in the peer, biases take relevance, sums split it by signed values, and ReLU6 and gates pass plain gradients; in "
+    "the paper, only excitatory inputs take relevance"
 )
 PAPER_RULES = (
-    "no bias, sums split by max(x, 0), relevance passed through activations and gated blocks; the remaining 1e-06 comes "
-    "from the epsilon of batch normalisations, which zennit keeps when it merges them"
+    "no bias, sums split by max(x, 0), relevance passed through activations and gated blocks; the remaining 1e-06 "
+    "comes from the epsilon of batch normalisations, which zennit keeps when it merges them"
 )
 
 
