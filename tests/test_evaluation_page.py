@@ -43,7 +43,7 @@ def test_the_page_lists_no_metric_that_does_not_exist_and_the_right_settings() -
     words = " ".join(TEXT.split())
     assert f"`--tolerance` ({TOLERANCE:g})" in words
     assert f"`--steps` ({STEPS};" in words
-    assert f"of {BLUR_SIZE} pixels with a deviation of {BLUR:g}" in words
+    assert f"of {BLUR_SIZE} pixels with a standard deviation of {BLUR:g}" in words
     *most, last = [f"{share:.0%}".rstrip("%") for share in REMOVED]
     assert f"{', '.join(most)} and {last} %" in words
 
@@ -92,8 +92,8 @@ def write_people(folder: Path) -> None:
 def test_audits_are_described_with_the_right_limits() -> None:
     words = " ".join(TEXT.split())
     assert f"within {100 * MARGIN:.0f} points (`--margin`)" in words
-    assert f"of under {MIN_MEAN} images there is none" in words
-    assert f"by less than a factor of {CLEARLY:g} are called little" in words
+    assert f"there is none for fewer than {MIN_MEAN} images" in words
+    assert f"by less than a factor of {CLEARLY:g} is reported as little" in words
     assert f"hold together at {100 * CONFIDENCE:.0f} %" in words
 
 

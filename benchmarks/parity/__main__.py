@@ -53,8 +53,8 @@ def main(arguments: Sequence[str]) -> int:
 def _table(rows: Sequence[tuple[Comparison, dict[str, float | None]]], alone: Sequence[str]) -> str:
     measured = ", ".join(f"{name} {version(name).partition('+')[0]}" for name in PEERS)
     lines = [
-        f"Measured with {measured}. The number is the length of the difference over the length of the peer's map. It is "
-        f"**bold** where it exceeds {LIMIT:.0e}; the remark gives the reason. A dash: one side has no such map.",
+        f"Measured with {measured}. The number is the length of the difference over the length of the peer's map. It "
+        f"is **bold** where it exceeds {LIMIT:.0e}; the remark gives the reason. A dash: one side has no such map.",
         "",
         f"| method | peer | {' | '.join(SHAPES)} | remark |",
         f"|---|---|{'---|' * len(SHAPES)}---|",
