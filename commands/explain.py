@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ..engine.drawing import Drawing, draw_on_ray
+from ..engine.drawing import Drawing
 from ..engine.explainer import Explainer
+from ..engine.folder import explain_folder
+from ..engine.multi_pass.registry import MANY_RUNS, silent
 from ..engine.records.arguments import pairs
-from ..engine.records.tables import explanation_table, file_stem, row_of
+from ..engine.records.tables import explanation_table
 from .shared.options import (
     Images,
     Json,
@@ -23,7 +25,7 @@ from .shared.options import (
     model_and_photos,
     with_options,
 )
-from .shared.output import make_folder, note_assumption, progress_over, report_all, show, steps
+from .shared.output import make_folder, note_assumption, notes, report_all, show, steps
 
 
 @with_options
@@ -32,7 +34,9 @@ def explain(
     model: Model = None,
     images: Images = None,
     target: Targets = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("explanations"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for pictures; those that this run has drawn there are kept.")
+    ] = Path("explanations"),
     method: Method = "grad-cam",
     option: Options = None,
     npy: Annotated[bool, typer.Option("--npy", help="Also write each heatmap as float32 .npy.")] = False,
@@ -43,22 +47,18 @@ def explain(
     source, paths = model_and_photos(model, images)
     how = {"method": method, "options": pairs(option, "option"), **chosen.arguments()}
     explainer = Explainer(source, progress=steps, **how)
-    inputs, with_layer = chosen.inputs, len(explainer.record["layers"]) > 1
     note_assumption(explainer)
     make_folder(output)
-    if ray:
-        drawing = Drawing(source, target, inputs, (".png", ".npy") if npy else (".png",), how)
-        rows, failures = draw_on_ray(drawing, paths, output, with_layer, steps)
-        show(rows, explanation_table(rows, explainer), as_json)
-        return report_all(failures)
-
-    failures = []
-    rows, taken = [], set[str]()
-    for explanation in explainer.explain_each(progress_over(paths, explainer), target, failures.append, inputs):
-        stem = file_stem(explanation, taken, with_layer)
-        explanation.save(output / f"{stem}.png")
-        if npy:
-            explanation.save(output / f"{stem}.npy")
-        rows.append(row_of(explanation, output / f"{stem}.png"))
-    show(rows, explanation_table(rows, explainer), as_json)
-    report_all(failures)
+    drawing = Drawing(source, target, chosen.inputs, (".png", ".npy") if npy else (".png",), how)
+    written = explain_folder(
+        drawing,
+        explainer,
+        paths,
+        output,
+        draw=drawing.on_ray if ray else None,
+        anew=not ray,  # what took a cluster is not written over
+        tell=lambda note: notes.print(f"note: {note}", markup=False),
+        progress=silent if explainer.method in MANY_RUNS and not ray else steps,  # of these, each image has a bar
+    )
+    show(written.rows, explanation_table(written.rows, explainer), as_json)
+    report_all(written.failures)

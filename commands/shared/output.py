@@ -13,11 +13,9 @@ from rich.console import Console, RenderableType
 from rich.progress import MofNCompleteColumn, Progress
 
 from ...engine.compare import Comparison, name_of
-from ...engine.evaluation.maps import MethodMaps
-from ...engine.explainer import Explainer
+from ...engine.explained import ExplainedModel
 from ...engine.explanation import Explanation
 from ...engine.images.files import write_image
-from ...engine.multi_pass.registry import MANY_RUNS
 from ...engine.records.tables import row_of
 from ...engine.render.contact_sheet import contact_sheet
 from ...graph_rewrites.errors import OnnxplainError
@@ -64,15 +62,10 @@ def steps(each: Iterable[Any], total: int) -> Iterator[Any]:
         yield from progress.track(each, total=total, description="explaining")
 
 
-def progress_over(paths: Sequence[Path], explainer: Explainer) -> Iterable[Path]:
-    """The paths, with a progress bar where there are many and no bar shows the runs of each."""
-    return paths if explainer.method in MANY_RUNS else steps(paths, len(paths))
-
-
-def note_assumption(explainer: Explainer | MethodMaps) -> None:
+def note_assumption(model: ExplainedModel) -> None:
     """Tells of preprocessing that is neither given nor recorded."""
-    if explainer.preprocess_is_assumed:
-        notes.print(f"note: the model records no preprocessing; assuming {explainer.preprocess}, see --preprocess")
+    if model.preprocess_is_assumed:
+        notes.print(f"note: the model records no preprocessing; assuming {model.preprocess}, see --preprocess")
 
 
 def report_all(failures: Sequence[OnnxplainError]) -> None:

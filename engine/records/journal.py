@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ...graph_rewrites.model.model import ModelSource, load
+from ..images.files import atomic_write_bytes
 
 
 class Journal:
@@ -19,23 +20,37 @@ class Journal:
     Args:
         path: the file; it is made where there is none.
         identity: what the records must have in common, in plain JSON types.
+        anew: whether a file of another run is replaced by a new one; else it is refused.
+
+    Attributes:
+        records: by image.
+        replaced: in what the run differs whose file was replaced; empty where none was.
 
     Raises:
         UsageError: the file holds results of another run, or something else.
         OnnxplainError: it cannot be read or written.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, identity: Mapping[str, Any], *, anew: bool = False) -> None:
         self.path = path
         self.records: dict[str, dict[str, Any]] = {}
+        self.replaced: list[str] = []
         known = json.loads(json.dumps(identity))
         try:
             lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
             whole = [line for line in lines if line.endswith(b"\n")]  # the last may have been cut off
             if whole:
-                self._read(whole, known)
+                self.replaced = self._read(whole, known)
             elif lines and not _line(known).startswith(lines[0]):
                 raise self._foreign()
+            if self.replaced and not anew:
+                raise UsageError(
+                    f"{path}: holds results of another run, which differs in {', '.join(self.replaced)}; choose another"
+                    " folder by -o, or remove it"
+                )
+            if self.replaced:
+                whole, self.records = [_line(known)], {}
+                atomic_write_bytes(path, whole[0])
             self._file: BinaryIO = path.open("ab")
             self._file.truncate(sum(map(len, whole)))
             if not whole:
@@ -72,26 +87,21 @@ class Journal:
         self._file.write(_line(data))
         self._file.flush()
 
-    def _read(self, lines: list[bytes], identity: dict[str, Any]) -> None:
+    def _read(self, lines: list[bytes], identity: dict[str, Any]) -> list[str]:
+        """Reads the records, and returns in what the identities differ."""
         try:
             found, *records = map(json.loads, lines)
-            names = [record["image"] for record in records]
-            differing = [key for key in identity if found.get(key) != identity[key]]
+            self.records = {record["image"]: record for record in records}
+            return [key for key in identity if found.get(key) != identity[key]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._foreign() from error
-        if differing:
-            raise UsageError(
-                f"{self.path}: holds results of another run, which differs in {', '.join(differing)}; choose another"
-                " folder by -o, or remove it"
-            )
-        self.records = dict(zip(names, records, strict=True))
 
     def _foreign(self) -> UsageError:
         return UsageError(f"{self.path}: holds no results of this command; choose another folder by -o")
 
 
 def _line(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return json.dumps(data, ensure_ascii=False).encode() + b"\n"
 
 
 def fingerprint(model: ModelSource) -> str:

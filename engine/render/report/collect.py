@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ....graph_rewrites.errors import OnnxplainError, UsageError
+from ....graph_rewrites.errors import OnnxplainError
 from ...explainer import BATCH, Explainer
 from ...explanation import Explanation
 from ...images.files import Image, read_image
@@ -89,21 +89,12 @@ def _explain(
     target: Target | Sequence[Target] | None,
     inputs: Mapping[str, np.ndarray] | None,
 ) -> None:
-    """Adds the maps of one method; where an image of a batch cannot be explained, the images are taken one by one."""
-    found = explainer.explain_each([entry.image for entry in batch], target, inputs=inputs)
-    try:
-        for entry, (_, maps) in zip(batch, groupby(found, key=lambda one: id(one.image)), strict=False):
-            for explanation in maps:
-                entry.add(explanation, explainer)
-    except UsageError:
-        raise
-    except OnnxplainError as error:
-        if len(batch) == 1:
-            batch[0].failed.setdefault(str(error), []).append(method)
-            return
-        for entry in batch:
-            entry.data["maps"] = [one for one in entry.data["maps"] if one["method"] != method]
-            _explain([entry], method, explainer, target, inputs)
+    """Adds the maps of one method."""
+    for place, result in explainer.attempts([entry.image for entry in batch], target, inputs):
+        if isinstance(result, OnnxplainError):
+            batch[place].failed.setdefault(str(result), []).append(method)
+        else:
+            batch[place].add(result, explainer)
 
 
 def display_names(paths: Sequence[Path]) -> dict[Path, str]:
