@@ -11,12 +11,13 @@ from onnx import numpy_helper
 from .autodiff.cotangents import zeros_like
 from .autodiff.decompose import can_decompose
 from .autodiff.lower import lower
-from .autodiff.reverse import GRADIENTS, sweep, tensors_between
+from .autodiff.reverse import GRADIENTS, sweep
 from .backward_rules.registry import rule_set
 from .build.emitter import Emitter
 from .build.graph_io import Publisher, prune
 from .graph.node import replace_input, used_tensors
 from .graph.operator_traits import key_of
+from .graph.reachability import tensors_between
 from .graph.tensors import Tensor, schema
 from .model.model import Model, ModelSource, read
 from .model.writing import write

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import onnx
 
 from .autodiff.cotangents import zeros_like
-from .autodiff.reverse import sweep, tensors_between
+from .autodiff.reverse import sweep
 from .backward_rules.registry import require_applied, rule_set
 from .build.emitter import Emitter
 from .build.graph_io import Publisher, prune
 from .errors import OnnxplainError, UsageError, closest
+from .graph.reachability import tensors_between
 from .graph.tensors import is_float
 from .model.model import ModelSource, read
 from .model.writing import write

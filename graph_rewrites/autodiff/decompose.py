@@ -11,6 +11,7 @@ its outputs in the order of the node's own (None for one that nobody can differe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -54,6 +55,12 @@ def decomposition_of(*op_types: str) -> Callable[[Decomposition], Decomposition]
         return decomposition
 
     return register
+
+
+def expansion_of(*op_types: str) -> Callable[[Decomposition], Decomposition]:
+    """The former name of `decomposition_of`."""
+    warnings.warn("expansion_of is now decomposition_of", DeprecationWarning, stacklevel=2)
+    return decomposition_of(*op_types)
 
 
 def can_decompose(node: gs.Node, opset: int) -> bool:

@@ -21,10 +21,9 @@ import onnx_graphsurgeon as gs
 from ..build.emitter import Emitter
 from ..errors import OnnxplainError
 from ..graph.node import Node as Node
-from ..graph.node import used_tensors as used_tensors
-from ..graph.node import view
-from ..graph.operator_traits import key_of as key_of
-from ..graph.quantisation import carries_gradient
+from ..graph.node import used_tensors, view
+from ..graph.operator_traits import key_of
+from ..graph.reachability import tensors_between
 from ..graph.tensors import Tensor
 from .cotangents import add, sum_to
 from .decompose import decompose
@@ -117,36 +116,6 @@ def sweep(
                 before = grads.get(tensor.name)
                 grads[tensor.name] = grad if before is None else op.declare(add(op, before, grad), tensor)
     return {name: grads.get(name) for name in wanted}
-
-
-def tensors_between(
-    nodes: Sequence[gs.Node], start: Iterable[str], end: Iterable[str], floats_only: bool = True
-) -> set[str]:
-    """Names of the tensors on a path from `start` to `end`, both included where they are connected.
-
-    By default a path is one that gradients can take, through float and quantised tensors.
-    """
-    reached = reach(nodes, start, floats_only)
-    return sources(nodes, reached & set(end), reached)
-
-
-def sources(nodes: Sequence[gs.Node], end: Iterable[str], within: set[str] | None = None) -> set[str]:
-    """Names of the tensors that `end` depends on, and `end` itself; if asked, by tensors `within` a set alone."""
-    needed = set(end)
-    for node in reversed(nodes):
-        if any(tensor.name in needed for tensor in node.outputs):
-            needed.update(t.name for t in used_tensors(node) if within is None or t.name in within)
-    return needed
-
-
-def reach(nodes: Sequence[gs.Node], start: Iterable[str], floats_only: bool = False) -> set[str]:
-    """Names of the tensors that depend on `start`, and `start` itself; if asked, only as gradients can come back."""
-    reached = set(start)
-    for node in nodes:
-        if any(tensor.name in reached for tensor in used_tensors(node)):
-            outputs = [t for t in node.outputs if not floats_only or carries_gradient(node, t, reached)]
-            reached.update(t.name for t in outputs if t.name)
-    return reached
 
 
 def _through_decomposition(op: Emitter, node: Node, flowing: Sequence[Tensor | None]) -> list[Tensor | None]:

@@ -16,7 +16,8 @@ import onnx_graphsurgeon as gs
 from onnx import numpy_helper, shape_inference
 
 from ..errors import OnnxplainError
-from ..graph.node import needed_nodes, subgraphs
+from ..graph.node import subgraphs
+from ..graph.reachability import needed_nodes
 from ..graph.tensors import (
     Tensor,
     dtype_of,

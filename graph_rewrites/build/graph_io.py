@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from ..autodiff.reverse import used_tensors
+from ..graph.node import used_tensors
 from ..graph.tensors import Tensor
 from ..model.model import Model
 from .emitter import Emitter

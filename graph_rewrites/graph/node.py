@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -86,16 +86,6 @@ def replace_input(node: gs.Node, tensor: Tensor, new: Tensor) -> None:
     for graph in subgraphs(node):
         for inner in graph.nodes:
             replace_input(inner, tensor, new)
-
-
-def needed_nodes(nodes: Sequence[gs.Node], outputs: Sequence[str]) -> list[gs.Node]:
-    """The nodes that some tensors depend on, in order."""
-    needed, kept = set(outputs), []
-    for node in reversed(nodes):
-        if any(tensor.name in needed for tensor in node.outputs):
-            needed.update(tensor.name for tensor in used_tensors(node))
-            kept.append(node)
-    return kept[::-1]
 
 
 @cache

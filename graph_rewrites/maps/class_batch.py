@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from ..autodiff.reverse import tensors_between
 from ..build.emitter import Emitter
-from ..graph.node import needed_nodes, replace_input, used_tensors
+from ..graph.node import replace_input, used_tensors
+from ..graph.reachability import needed_nodes, tensors_between
 from ..graph.tensors import Tensor
 from ..model.model import Model
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
-from ..autodiff.reverse import used_tensors
+from ..graph.node import used_tensors
 from ..graph.tensors import Tensor, dtype_of, is_static
 from .model import read
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import onnx
 import onnx_graphsurgeon as gs
 
-from ..autodiff.reverse import reach, sources
 from ..build.emitter import END, Emitter
 from ..errors import OnnxplainError
 from ..graph.operator_traits import traits_of
+from ..graph.reachability import reach, sources
 from ..graph.tensors import Tensor, is_float, value_of
 from ..model.model import Model
 from .axes import follows, has_samples, has_spatial_extent, layout, spatial_axes, traced

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
-from ..autodiff.reverse import reach, sources, tensors_between
 from ..errors import OnnxplainError, UsageError, closest
 from ..graph.operator_traits import traits_of
+from ..graph.reachability import reach, sources, tensors_between
 from ..graph.tensors import Tensor, value_of
 from ..model.model import Model
 from .axes import channel_axis, has_spatial_extent

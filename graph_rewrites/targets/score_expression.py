@@ -31,7 +31,13 @@ FUNCTIONS: dict[str, Function] = {}
 
 
 def score_function(function: Function) -> Function:
-    """Registers a function of one output, `(op, tensor [N, ...]) -> [N, classes]`, under its name."""
+    """Registers a function of one output, `(op, tensor [N, ...]) -> [N, classes]`, under its name.
+
+    Raises:
+        ValueError: there is one of this name already.
+    """
+    if function.__name__ in (*REDUCTIONS, *FUNCTIONS):
+        raise ValueError(f"a score function named {function.__name__!r} is registered already")
     FUNCTIONS[function.__name__] = function
     return function
 

@@ -6,9 +6,9 @@ import onnx
 import onnx_graphsurgeon as gs
 from onnx import inliner, version_converter
 
-from ..autodiff.reverse import key_of
 from ..build.emitter import Emitter
 from ..errors import OnnxplainError, UsageError, closest
+from ..graph.operator_traits import key_of
 from ..graph.tensors import Tensor, is_float
 from ..model.model import Model, ModelSource, load
 

@@ -61,9 +61,15 @@ def find_metrics(names: Sequence[str]) -> list[Metric]:
 
 
 def metric(name: str, columns: dict[str, int], summarise: Summarise, **properties: Any) -> Callable[[Measure], Measure]:
-    """Registers the decorated function as the measure of a metric."""
+    """Registers the decorated function as the measure of a metric.
+
+    Raises:
+        ValueError: there is one of this name already.
+    """
 
     def register(measure: Measure) -> Measure:
+        if name in METRICS:
+            raise ValueError(f"a metric named {name!r} is registered already")
         METRICS[name] = Metric(name, measure, summarise, columns, **properties)
         return measure
 

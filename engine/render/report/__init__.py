@@ -1,0 +1,1 @@
+"""One HTML page of explanations, to look at, sort and share."""

@@ -8,13 +8,14 @@ import onnx_graphsurgeon as gs
 
 from ...build.emitter import Emitter
 from ...errors import OnnxplainError
-from ...graph.node import needed_nodes, used_tensors
+from ...graph.node import used_tensors
+from ...graph.reachability import needed_nodes, reach
 from ...graph.tensors import Tensor, dtype_of, is_float, is_sequence, kind_of
 from ...model.subgraph_protos import merged
 from ..cotangents import add, zeros_like
 from ..decompose import replay
 from ..precision import promoted
-from ..reverse import Gradient, Node, reach, sweep
+from ..reverse import Gradient, Node, sweep
 
 
 class LoopBody:

@@ -26,7 +26,7 @@ from ...autodiff.cotangents import add
 from ...autodiff.reverse import GRADIENTS, Gradient, Node
 from ...build.emitter import Emitter
 from ...errors import OnnxplainError
-from ...graph.operator_traits import traits_of
+from ...graph.operator_traits import key_of, traits_of
 from ...graph.tensors import Tensor, value_of
 from ..registry import default_rule
 from .channel_signs import is_constant, sign_corrected, units_as_read
@@ -117,8 +117,8 @@ def scales(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
 def refuse(op: Emitter, node: Node, *relevance: Tensor) -> list[Gradient]:
     """The error for an operator that has no winner."""
     raise OnnxplainError(
-        f"excitation backprop is not defined for operator {node.op_type} (node {node.name!r}); choose a layer after "
-        "it, or another method"
+        f"excitation backprop is not defined for operator {key_of(node.source)} (node {node.name!r}); choose a layer "
+        "after it, or another method"
     )
 
 

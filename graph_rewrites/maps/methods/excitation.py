@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...autodiff.reverse import reach, sources, tensors_between
 from ...backward_rules.excitation.channel_signs import is_constant
 from ...backward_rules.registry import rule_set
 from ...build.emitter import Emitter
 from ...errors import OnnxplainError
 from ...graph.node import used_tensors
 from ...graph.operator_traits import traits_of
+from ...graph.reachability import reach, sources, tensors_between
 from ...graph.tensors import Tensor, is_float, rank
 from ..backward_pass import BackwardPass
 from ..explained_tensor import ExplainedTensor

@@ -7,8 +7,8 @@ from functools import partial
 
 import onnx_graphsurgeon as gs
 
-from ...autodiff.reverse import tensors_between
 from ...build.emitter import Emitter
+from ...graph.reachability import tensors_between
 from ...graph.tensors import Tensor
 from ...targets.axes import layout
 from ...targets.grid import Grid

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from ...autodiff.reverse import tensors_between, used_tensors
 from ...errors import OnnxplainError
+from ...graph.node import used_tensors
 from ...graph.operator_traits import traits_of
+from ...graph.reachability import tensors_between
 from ...graph.tensors import value_of
 from ..explained_tensor import ExplainedTensor
 

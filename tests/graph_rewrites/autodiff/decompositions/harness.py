@@ -1,7 +1,7 @@
 """Checks one operator of ONNX Runtime: its inferred shape, its decomposition's values, and its gradient.
 
-The decomposition is compared with ONNX Runtime's own kernel in float32; the gradient, of the model with the operator in it,
-with central differences of the decomposition in float64 and with ONNX Runtime's in float32.
+The decomposition is compared with ONNX Runtime's own kernel in float32; the gradient, of the model with the operator
+in it, with central differences of the decomposition in float64 and with ONNX Runtime's in float32.
 """
 
 from __future__ import annotations

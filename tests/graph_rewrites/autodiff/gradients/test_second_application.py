@@ -7,9 +7,10 @@ import onnx
 import pytest
 from onnxplain.engine.gradcheck.float64.session import Float64Session
 from onnxplain.graph_rewrites.autodiff.decompose import can_decompose
-from onnxplain.graph_rewrites.autodiff.reverse import GRADIENTS, tensors_between
+from onnxplain.graph_rewrites.autodiff.reverse import GRADIENTS
 from onnxplain.graph_rewrites.graph.node import used_tensors
 from onnxplain.graph_rewrites.graph.operator_traits import key_of
+from onnxplain.graph_rewrites.graph.reachability import tensors_between
 from onnxplain.graph_rewrites.model.model import read
 from onnxplain.graph_rewrites.vjp import append_vjp
 
