@@ -95,9 +95,9 @@ def table() -> str:
     for operator, types in sorted(emitted().items()):
         support = matrix()[operator]
         lacking = sorted(types - support.types)
-        verdict = "taken" if not support.condition else f"taken, on the condition: {support.condition}"
-        verdicts[verdict if not lacking else f"not taken for {', '.join(lacking)}"].append(operator)
-    rows = sorted(verdicts.items(), key=lambda row: (row[0] != "taken", row[0]))
+        verdict = "supported" if not support.condition else f"supported if: {support.condition}"
+        verdicts[verdict if not lacking else f"not supported for {', '.join(lacking)}"].append(operator)
+    rows = sorted(verdicts.items(), key=lambda row: (row[0] != "supported", row[0]))
     lines = ["| operators that onnxplain adds | in the matrix |", "|---|---|"]
     return "\n".join([*lines, *(f"| {', '.join(operators)} | {verdict} |" for verdict, operators in rows)]) + "\n"
 
