@@ -23,6 +23,7 @@ from ...engine.records.journal import fingerprint
 from ...engine.targets import resolve_targets
 from ...graph_rewrites.errors import UsageError
 from ...graph_rewrites.model.metadata import VERSION
+from ...graph_rewrites.model.model import parse
 from ..shared.options import (
     Images,
     Json,
@@ -73,8 +74,10 @@ def seeds(
         raise UsageError("the annotations say which classes an image shows; leave --target and --above out")
     if mapping and not annotations:
         raise UsageError("--mapping is from the classes of annotations; give them by --annotations")
+    path = model or embedded.MODEL
+    source = parse(path)
     maps = MethodMaps(
-        model or embedded.MODEL,
+        source,
         list(dict.fromkeys((method, SALIENCY))),
         layer=layer,
         score=score,
@@ -95,8 +98,7 @@ def seeds(
             Numbering(range(maps.classes or 0)),
             {"targets": targets},
         )
-    source = model or embedded.MODEL
-    identity = identity_of(seeder, version=VERSION, model=f"{source.name} {fingerprint(source)}", **asked)
+    identity = identity_of(seeder, version=VERSION, model=f"{path.name} {fingerprint(source)}", **asked)
     make_folder(output)
     written = write_seeds(seeder, entries, output, numbering, identity, steps)
     show(seeds_data(written), seeds_table(written, rules), as_json)
