@@ -53,7 +53,7 @@ def vgg(batch: Size, size: Sequence[Size]) -> onnx.ModelProto:
 
 
 def densenet(batch: Size, size: Sequence[Size]) -> onnx.ModelProto:
-    """Two dense blocks of normalise, ReLU, convolve and concatenate, average pooling between them."""
+    """Two dense blocks of normalisation, ReLU, convolution and concatenation, with average pooling between them."""
     net = Net(seed=3)
     x = net.conv(net.input("image", [batch, 3, *size]), 3, 4)
     channels = 4
@@ -67,7 +67,7 @@ def densenet(batch: Size, size: Sequence[Size]) -> onnx.ModelProto:
 
 
 def mobilenet(batch: Size, size: Sequence[Size]) -> onnx.ModelProto:
-    """A depthwise block with ReLU6, squeeze-and-excitation and hard swish, as MobileNetV3."""
+    """A depthwise block with ReLU6, squeeze-and-excitation and hard swish, as in MobileNetV3."""
     net = Net(seed=4)
     x = net.input("image", [batch, 3, *size])
     x = net.add("HardSwish", net.conv(x, 3, 6, strides=[2, 2]))
@@ -80,7 +80,7 @@ def mobilenet(batch: Size, size: Sequence[Size]) -> onnx.ModelProto:
 
 
 def channels_last(batch: Size, size: Sequence[Size]) -> onnx.ModelProto:
-    """An NHWC network as TensorFlow's exporter writes it: transposes around each convolution."""
+    """An NHWC network as written by TensorFlow's exporter: transposes around each convolution."""
     net = Net(seed=5)
     x = net.input("image", [batch, *size, 3])
     for index, (c_in, c_out) in enumerate([(3, 6), (6, 8)]):
@@ -91,7 +91,7 @@ def channels_last(batch: Size, size: Sequence[Size]) -> onnx.ModelProto:
 
 
 def lstm_head(batch: Size, size: Sequence[Size]) -> onnx.ModelProto:
-    """A convolution whose columns a bidirectional LSTM reads from left to right, as in text recognition."""
+    """A convolution, and a bidirectional LSTM that reads its columns from left to right, as in text recognition."""
     net = Net(seed=6)
     x = net.add("Relu", net.conv(net.input("image", [batch, 3, *size]), 3, 6, strides=[2, 2]), out="maps")
     x = net.add("Transpose", net.add("ReduceMean", x, axes=[2], keepdims=0), perm=[2, 0, 1])
