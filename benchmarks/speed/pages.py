@@ -55,19 +55,19 @@ def page(results: Results) -> str:
         f"""# What an explanation costs
 
 Made by `python -m benchmarks.speed` on {os.cpu_count()} cores of {_processor()}; Python {platform.python_version()},
-{versions}. Weights are random and seeded, images are 224 x 224. What is compared runs in turn in one process, and a
-figure is a ratio of medians there. Of times, the lowest and the highest of {runs} processes, one
-after another. **Bold** misses the goal.
+{versions}. Weights are random and seeded, images are 224 x 224. Everything compared runs in turn in one process; a
+figure is a ratio of medians there. For times, the table shows the lowest and the highest of {runs}
+processes that ran one after another. **Bold** misses the goal.
 
 ## Time
 
-Ratios to the plain model; of {CLASSES} classes to one, and of all layers to the gradient at the input.
+Ratios to the plain model, except in the last two columns: {CLASSES} classes to one; all layers to the gradient at the input.
 
 {table(_heads(METHODS, f"{CLASSES} classes to one", "all layers to gradient"), _rows(results.times, _time_cells))}
 
 ## Memory, loading, files
 
-Ratios to the plain model. Memory is the most that a process of its own needed to load the model and run it.
+Ratios to the plain model. Memory is the peak of a separate process that loads and runs the model.
 
 {table(_heads(COSTS), _rows(results.costs, _cost_cells))}
 
@@ -77,25 +77,25 @@ Seconds to rewrite a model (goal: {MOST_SECONDS}):
 """
     ]
     if results.peers:
-        parts.append(f"""## Beside peers
+        parts.append(f"""## Comparison with peers
 
-The same weights in PyTorch. Their time over ours: of Grad-CAM (goal for pytorch-grad-cam: {LEAST_GRAD_CAM}) and of the
-gradient at the input (goal for torch.autograd: {LEAST_GRADIENT}).
+The same weights in PyTorch. The ratio of their time to ours, for Grad-CAM (goal for pytorch-grad-cam: {LEAST_GRAD_CAM})
+and for the gradient at the input (goal for torch.autograd: {LEAST_GRADIENT}).
 
 {table(_heads(["torch's prediction to ours", *PEERS]), _rows(results.peers, _peer_cells))}
 
-How far their results are from ours at most, over our largest value. A gradient jumps where the value before a ReLU is
-nearly 0 and rounding gives it another sign: that is what PyTorch's gradients of networks with ReLU differ by, while
-onnx-ad, which runs the same forward pass as ours, gives the same. DenseNet-121's map of
-the explained class is zero everywhere, here and there.
+The largest difference between their results and ours, relative to our largest value. A gradient jumps if the value
+before a ReLU is nearly 0 and rounding changes its sign. For this reason PyTorch's gradients differ for networks with
+ReLU; those of onnx-ad, which runs the same forward pass as ours, do not. The map of DenseNet-121 for the explained class
+is zero everywhere, with onnxplain and with the peers.
 
 {table(_heads(PEERS), _rows(results.peers, _apart_cells))}
 """)
     if results.many_runs:
-        parts.append(f"""## Methods of many runs
+        parts.append(f"""## Multi-pass methods
 
-On MobileNetV2, where what they do besides running the model weighs most; ratios to plain inference of as many samples,
-at the faster of one and eight at a time (goal: {MOST_MANY_RUNS}).
+On MobileNetV2, where work other than running the model matters most. Ratios to plain inference of the same number of
+samples, at the faster of one and eight at a time (goal: {MOST_MANY_RUNS}).
 
 {table(["method", "samples", "ratio"], _many_runs_rows(results.many_runs))}
 """)
