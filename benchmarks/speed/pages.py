@@ -61,7 +61,7 @@ processes that ran one after another. **Bold** misses the goal.
 
 ## Time
 
-Ratios to the plain model, except in the last two columns: {CLASSES} classes to one; all layers to the gradient at the input.
+Ratios to the plain model. The last two columns are ratios of {CLASSES} classes to one, and of all layers to the gradient.
 
 {table(_heads(METHODS, f"{CLASSES} classes to one", "all layers to gradient"), _rows(results.times, _time_cells))}
 
@@ -86,8 +86,8 @@ and for the gradient at the input (goal for torch.autograd: {LEAST_GRADIENT}).
 
 The largest difference between their results and ours, relative to our largest value. A gradient jumps if the value
 before a ReLU is nearly 0 and rounding changes its sign. For this reason PyTorch's gradients differ for networks with
-ReLU; those of onnx-ad, which runs the same forward pass as ours, do not. The map of DenseNet-121 for the explained class
-is zero everywhere, with onnxplain and with the peers.
+ReLU; those of onnx-ad, which runs the same forward pass as ours, do not. DenseNet-121's map for the explained class is
+zero everywhere, with onnxplain and with the peers.
 
 {table(_heads(PEERS), _rows(results.peers, _apart_cells))}
 """)
