@@ -61,7 +61,8 @@ processes that ran one after another. **Bold** misses the goal.
 
 ## Time
 
-Ratios to the plain model. The last two columns are ratios of {CLASSES} classes to one, and of all layers to the gradient.
+Ratios to the plain model. The last two columns are ratios of {CLASSES} classes to one, and of all layers to the
+gradient at the input.
 
 {table(_heads(METHODS, f"{CLASSES} classes to one", "all layers to gradient"), _rows(results.times, _time_cells))}
 
