@@ -15,7 +15,7 @@ from ..engine.records.arguments import pairs
 from ..engine.runtime.triton import write_triton_model
 from ..graph_rewrites.model.metadata import add_metadata, read_metadata
 from ..graph_rewrites.model.model_file import save
-from ..graph_rewrites.rewrite import OUTPUTS
+from ..graph_rewrites.pipeline.plan import OUTPUTS
 from ..graph_rewrites.rewrite import rewrite as rewrite_model
 from .shared.options import Json, Labels, Layers, Method, Model, Options, PreprocessText, Rules, Score
 from .shared.output import show

@@ -13,7 +13,8 @@ from ..graph_rewrites.errors import UsageError
 from ..graph_rewrites.maps.registry import find_method
 from ..graph_rewrites.model.metadata import read_metadata
 from ..graph_rewrites.model.model import ModelSource, load, parse
-from ..graph_rewrites.rewrite import DEFAULT_OUTPUTS, rewrite
+from ..graph_rewrites.pipeline.plan import DEFAULT_OUTPUTS
+from ..graph_rewrites.rewrite import rewrite
 from ..graph_rewrites.targets.score import ScoreSource
 from .images.model_input import fit_to_input, wanted_preprocess
 from .images.preprocess import Preprocess
