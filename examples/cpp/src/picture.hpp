@@ -1,4 +1,4 @@
-// Pictures of heatmaps, in the colours of the Python engine (engine/render.py).
+// Pictures of heatmaps, in the colours of the Python engine (engine/render/overlays.py).
 #pragma once
 
 #include "image.hpp"

@@ -27,7 +27,7 @@ struct Workspace {
     std::vector<std::byte> input;      ///< [C, height, width] or [height, width, C] of the model's type
 };
 
-/// How a model wants its images: value = (pixel * scale - mean) / std, pixels in 0..255. See engine/preprocess.py.
+/// How a model wants its images: value = (pixel * scale - mean) / std, pixels in 0..255. See engine/images/preprocess.py.
 struct Preprocess {
     std::optional<Size> size;   ///< of the model's input; empty: that of the source image
     Fit fit = Fit::squash;      ///< squash resizes both sides; crop resizes in proportion, then cuts out the centre

@@ -1,4 +1,4 @@
-// From an image to a model's input, and for a heatmap back to the image: engine/preprocess.py, in JavaScript.
+// Converts an image to a model's input, and a heatmap back to the image: engine/images/preprocess.py, in JavaScript.
 // An image is {data, height, width}: RGB bytes, three interleaved channels.
 
 import { rint, toHalf } from "./numbers.js";

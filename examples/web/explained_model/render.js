@@ -1,4 +1,4 @@
-// Pictures of heatmaps, in the colours of engine/render.py: inferno, or from blue to red for signed maps.
+// Pictures of heatmaps, in the colours of engine/render/overlays.py: inferno, or from blue to red for signed maps.
 
 import { INFERNO } from "./inferno.js";
 
@@ -12,7 +12,7 @@ export const isSigned = (heatmap) => heatmap.data.some((value) => value < 0);
 /**
  * A heatmap as RGBA pixels to lay over its image.
  *
- * The opacity grows with the magnitude m of the heat, m * (2 - m): see `overlay` in engine/render.py.
+ * The opacity grows with the magnitude m of the heat, m * (2 - m): see `overlay` in engine/render/overlays.py.
  *
  * @param {{data: Float32Array, height: number, width: number}} heatmap in [0, 1], or signed in [-1, 1]
  * @returns {Uint8ClampedArray} four bytes a pixel

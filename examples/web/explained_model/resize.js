@@ -1,4 +1,4 @@
-// Resizing of images and maps, as OpenCV does it; see engine/preprocess.py for why it is done so.
+// Resizing of images and maps, in the same way as OpenCV; see engine/images/preprocess.py for the reasons.
 
 /**
  * Shrink by averaging over areas (OpenCV's INTER_AREA), rounded to whole numbers.
