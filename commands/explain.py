@@ -35,7 +35,7 @@ def explain(
     images: Images = None,
     target: Targets = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for pictures; those that this run has drawn there are kept.")
+        Path, typer.Option("--output", "-o", help="Folder for the pictures; an interrupted run resumes there.")
     ] = Path("explanations"),
     method: Method = "grad-cam",
     option: Options = None,
@@ -56,9 +56,9 @@ def explain(
         paths,
         output,
         draw=drawing.on_ray if ray else None,
-        anew=not ray,  # what took a cluster is not written over
+        anew=not ray,  # results that took a cluster are not given up for others
         tell=lambda note: notes.print(f"note: {note}", markup=False),
-        progress=silent if explainer.method in MANY_RUNS and not ray else steps,  # of these, each image has a bar
+        progress=silent if explainer.method in MANY_RUNS and not ray else steps,  # here each image has a bar of its own
     )
     show(written.rows, explanation_table(written.rows, explainer), as_json)
     report_all(written.failures)

@@ -75,8 +75,8 @@ def explain_folder(
     with Journal(folder / RESULTS, identity_of(drawing, explainer), anew=anew) as journal:
         if journal.replaced:
             tell(
-                f"{journal.path}: was of another run, which differs in {', '.join(journal.replaced)}, and begins anew; "
-                "pictures of other names stay in the folder"
+                f"{journal.path}: belonged to another run, which differs in {', '.join(journal.replaced)}, and starts "
+                "anew; pictures with other names stay"
             )
         todo = [
             path

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from ..graph_rewrites.networks import Net
-from .command_line import assert_refused, run
+from .command_line import assert_refused, run, run_here
 
 RAW = ["--preprocess", "raw,scale=1/255,size=16x16"]
 
@@ -37,6 +37,24 @@ def test_a_folder_is_explained_and_the_broken_file_named(tmp_path: Path, convnet
     assert result.returncode == 1
     assert "b.png" in result.stderr
     assert [Path(row["image"]).name for row in json.loads(result.stdout)] == ["a.png"]
+
+
+def test_a_finished_run_is_not_repeated_and_another_one_says_that_it_takes_the_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["explain", "plain.onnx", "photo.png", "--preprocess", "raw,scale=1/255", "-t", "1", "--json"]
+    first = run_here(folder, monkeypatch, capsys, *command)
+    picture = folder / "explanations" / "photo_1.png"
+    written = picture.stat().st_mtime_ns
+    again = run_here(folder, monkeypatch, capsys, *command)
+    assert (again.stdout, again.stderr, again.returncode) == (first.stdout, "", 0)
+    assert picture.stat().st_mtime_ns == written
+    other = run_here(folder, monkeypatch, capsys, *command, "--method", "layer-cam")
+    assert other.returncode == 0
+    assert " ".join(other.stderr.split()).startswith(
+        "note: explanations/explanations.jsonl: belonged to another run, which differs in arguments"
+    )
+    assert picture.stat().st_mtime_ns != written
 
 
 def test_integrated_gradients_report_their_completeness(folder: Path) -> None:

@@ -147,7 +147,7 @@ def test_another_run_begins_a_new_journal_and_says_so(
     assert contents(folder) == before
     assert drawn_now(paths[:1], folder, **{"target": 0, **more}, tell=notes.append) == names
     (note,) = notes
-    assert "was of another run, which differs in" in note
+    assert "belonged to another run, which differs in" in note
     records = [json.loads(line) for line in (folder / "explanations.jsonl").read_text().splitlines()[1:]]
     assert [record["image"] for record in records] == [str(paths[0])]
     assert contents(folder)["a_0_2.png"] == before["a_0_2.png"]
