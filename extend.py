@@ -16,8 +16,7 @@ from .engine.datasets.read import reader
 from .engine.evaluation.metrics.registry import mean, metric
 from .engine.evaluation.subject import Subject
 from .engine.multi_pass.models import scores_alone, with_gradients
-from .engine.multi_pass.registry import Sample
-from .engine.multi_pass.registry import many_runs as multi_pass_method
+from .engine.multi_pass.registry import Sample, multi_pass_method
 from .graph_rewrites.autodiff.decompose import decomposition_of
 from .graph_rewrites.autodiff.reverse import Gradient, gradient_of
 from .graph_rewrites.backward_rules.registry import backward_rule, default_rule

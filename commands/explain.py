@@ -10,7 +10,7 @@ import typer
 from ..engine.drawing import Drawing
 from ..engine.explainer import Explainer
 from ..engine.folder import explain_folder
-from ..engine.multi_pass.registry import MANY_RUNS, silent
+from ..engine.multi_pass.registry import MULTI_PASS, silent
 from ..engine.records.arguments import pairs
 from ..engine.records.tables import explanation_table
 from .shared.options import (
@@ -58,7 +58,7 @@ def explain(
         draw=drawing.on_ray if ray else None,
         anew=not ray,  # results that took a cluster are not given up for others
         tell=lambda note: notes.print(f"note: {note}", markup=False),
-        progress=silent if explainer.method in MANY_RUNS and not ray else steps,  # here each image has a bar of its own
+        progress=steps if ray or explainer.method not in MULTI_PASS else silent,  # passes over an image have a bar
     )
     show(written.rows, explanation_table(written.rows, explainer), as_json)
     report_all(written.failures)

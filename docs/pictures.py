@@ -19,7 +19,7 @@ from onnxplain.engine.language.comparison import (
     caption_picture,
     captions_by_method,
 )
-from onnxplain.engine.multi_pass.registry import MANY_RUNS
+from onnxplain.engine.multi_pass.registry import MULTI_PASS
 from onnxplain.engine.render.contact_sheet import contact_sheet
 from onnxplain.graph_rewrites.maps.registry import METHODS
 
@@ -39,7 +39,7 @@ def main() -> None:
 def draw_methods() -> None:
     """The embedded photo explained: one small picture per method, and the README's comparison."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for method in (*METHODS, *MANY_RUNS):
+    for method in (*METHODS, *MULTI_PASS):
         (explanation,) = Explainer(MODEL, method=method)(PHOTO)
         picture = explanation.picture()
         height = round(picture.shape[0] * WIDTH / picture.shape[1])

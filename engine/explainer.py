@@ -18,14 +18,12 @@ from .explained import ExplainedModel, explained_model
 from .explanation import Explanation
 from .images.files import PathLike, as_image
 from .images.preprocess import Preprocess
-from .multi_pass.registry import MANY_RUNS, Progress, silent
-from .multi_pass.run import ManyPasses
+from .multi_pass.registry import MULTI_PASS, Progress, silent
+from .multi_pass.run import MultiPassRunner
 from .results import Results
 from .runtime.further_inputs import further_inputs
 from .runtime.runner import Arrays
 from .targets import Target, resolve_targets
-
-BATCH = 8  # images run together where the model's batch size is open
 
 Source: TypeAlias = PathLike | npt.NDArray[np.uint8]
 Attempt: TypeAlias = tuple[int, Explanation | OnnxplainError]  # the image's place among those given
@@ -45,7 +43,7 @@ class Explainer(ExplainedModel):
 
     Args:
         model: path or `ModelProto`; a plain model is rewritten, an explained one is run as it is.
-        method: the explanation method, a key of `METHODS` or `MANY_RUNS`.
+        method: the explanation method, a key of `METHODS` or `MULTI_PASS`.
         layers: the layers to explain, or "all"; default: the last convolutional one, see `onnxplain.rewrite`. Methods
             that explain the input have no use for it.
         rules: backward rule set; default: the method's own.
@@ -56,7 +54,7 @@ class Explainer(ExplainedModel):
         providers: ONNX Runtime providers; default: CUDA where it is usable, else the CPU.
         options: the method's own, such as {"size": 25, "fill": "blur"} for occlusion.
         session_options: an `onnxruntime.SessionOptions`.
-        progress: for methods of many runs, `(steps, total) -> steps`, which passes the steps on and may show them.
+        progress: for multi-pass methods, `(steps, total) -> steps`, which passes the steps on and may show them.
 
     Raises:
         UsageError, OnnxplainError: as `onnxplain.rewrite`; or labels or preprocessing that do not fit the model.
@@ -80,17 +78,17 @@ class Explainer(ExplainedModel):
         self.method = method
         fitting: dict[str, Any] = {"preprocess": preprocess, "labels": labels}
         running: dict[str, Any] = {"providers": providers, "session_options": session_options}
-        self._passes: ManyPasses | None = None
-        many_runs = MANY_RUNS.get(method)
-        if many_runs is None:
+        self._passes: MultiPassRunner | None = None
+        multi_pass = MULTI_PASS.get(method)
+        if multi_pass is None:
             explained = explained_model(model, method=method, layers=layers, rules=rules, score=score, options=options)
             super().__init__(explained, **fitting, **running)
             return
         if rules is not None:
             raise UsageError(f"method {method!r} has no backward rules; leave rules= out")
-        chosen = check_options(method, many_runs.explain, options)
-        super().__init__(many_runs.build(model, layers, score), **fitting, **running)
-        self._passes = ManyPasses(many_runs, self.runner, chosen, progress)
+        chosen = check_options(method, multi_pass.explain, options)
+        super().__init__(multi_pass.build(model, layers, score), **fitting, **running)
+        self._passes = MultiPassRunner(multi_pass, self.runner, chosen, progress)
         self.record = self._passes.record
 
     def __call__(
@@ -155,8 +153,8 @@ class Explainer(ExplainedModel):
             UsageError: an unknown target, or a further input that is missing.
         """
         targets, others = self.asked(target, inputs)
-        # Methods of many runs take one image at a time anyway, and each may take long.
-        limit = 1 if self._passes else self.runner.fixed_batch or BATCH
+        # Multi-pass methods take one image at a time anyway, and each may take long.
+        limit = 1 if self._passes else self.runner.batch
         batch: list[_Sample] = []
         for place, source in enumerate(images):
             try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import onnx
 import pytest
-from onnxplain.engine.multi_pass.registry import MANY_RUNS
+from onnxplain.engine.multi_pass.registry import MULTI_PASS
 from onnxplain.graph_rewrites.maps.options import options_of
 from onnxplain.graph_rewrites.maps.registry import METHODS
 
@@ -27,7 +27,7 @@ def section(method: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("method", [*METHODS, *MANY_RUNS])
+@pytest.mark.parametrize("method", [*METHODS, *MULTI_PASS])
 def test_every_method_has_its_section_picture_and_options(method: str) -> None:
     text = section(method)
     assert f"images/methods/{method}.jpg" in text
@@ -35,7 +35,7 @@ def test_every_method_has_its_section_picture_and_options(method: str) -> None:
     assert picture is not None
     assert picture.std() > 5
     assert re.search(r"(et al\.|and [A-Z]\w+).*(20\d\d)|pytorch-grad-cam", text, re.DOTALL), "no source"
-    build = METHODS[method].build if method in METHODS else MANY_RUNS[method].explain
+    build = METHODS[method].build if method in METHODS else MULTI_PASS[method].explain
     missing = [name for name in options_of(build) if f"`{name}" not in text]
     assert not (set(missing) - {"seed", "of"}), missing
 
@@ -43,7 +43,7 @@ def test_every_method_has_its_section_picture_and_options(method: str) -> None:
 def test_the_page_lists_no_method_that_does_not_exist() -> None:
     families = re.split(r"^## ", PAGE, flags=re.MULTILINE)
     listed = [name for family in families for name in re.findall(r"^### (\S+)$", family, re.MULTILINE)]
-    assert sorted(listed) == sorted([*METHODS, *MANY_RUNS])
+    assert sorted(listed) == sorted([*METHODS, *MULTI_PASS])
 
 
 def test_the_example_of_a_plugin_works_from_the_command_line(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ ROOMS = [
     "engine.compare",
     "engine.records",
     "engine.render",
+    "engine.drawing",
     "engine.folder",
     "engine.datasets",
     "engine.evaluation",

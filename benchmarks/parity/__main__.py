@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from onnxplain import METHODS
-from onnxplain.engine.multi_pass.registry import MANY_RUNS
+from onnxplain.engine.multi_pass.registry import MULTI_PASS
 
 from . import captum_peer as captum_peer
 from . import grad_cam_peer as grad_cam_peer
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     torch.set_num_threads(1)
     subjects = [subject(name) for name in SHAPES]
-    order = [*METHODS, *MANY_RUNS]
+    order = [*METHODS, *MULTI_PASS]
     rows = [
         (comparison, {one.name: comparison.error(one) for one in subjects})
         for comparison in sorted(COMPARISONS, key=lambda one: order.index(one.method))

@@ -14,7 +14,7 @@ import typer
 from ...engine import embedded
 from ...engine.images.files import find_images
 from ...engine.labels import read_labels
-from ...engine.multi_pass.registry import MANY_RUNS
+from ...engine.multi_pass.registry import MULTI_PASS
 from ...engine.records.arguments import read_inputs
 from ...graph_rewrites.errors import UsageError
 from ...graph_rewrites.maps.registry import METHODS
@@ -28,7 +28,7 @@ Score = Annotated[
     str | None,
     typer.Option(help="What is explained: an output, an expression as max(boxes[:, 4:], axis=2), or an .onnx file."),
 ]
-Method = Annotated[str, typer.Option(help=f"One of {', '.join((*METHODS, *MANY_RUNS))}.")]
+Method = Annotated[str, typer.Option(help=f"One of {', '.join((*METHODS, *MULTI_PASS))}.")]
 Methods = Annotated[
     list[str] | None,
     typer.Option("--method", "--methods", help="Methods, by comma or repeated; default: those of the paper."),

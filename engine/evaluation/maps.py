@@ -19,13 +19,12 @@ from ...graph_rewrites.model.model import ModelSource, parse
 from ...graph_rewrites.targets.score import ScoreSource
 from ..compare import by_method
 from ..explained import ExplainedModel, explained_model
-from ..explainer import BATCH
 from ..explanation import Explanation
 from ..images.files import Image
 from ..images.resample import enlarged, normalised
 from ..multi_pass.models import scores_alone
-from ..multi_pass.registry import MANY_RUNS
-from ..multi_pass.run import ManyPasses
+from ..multi_pass.registry import MULTI_PASS
+from ..multi_pass.run import MultiPassRunner
 from ..results import Results, probabilities
 from ..runtime.runner import Arrays, Runner
 from .crops import TenCrops
@@ -79,17 +78,19 @@ class MethodMaps(ExplainedModel):
         self._source, self._score = parse(model), score
 
         def built(method: str) -> onnx.ModelProto:
-            if method in MANY_RUNS:
-                return MANY_RUNS[method].build(self._source, layer, score)
+            if method in MULTI_PASS:
+                return MULTI_PASS[method].build(self._source, layer, score)
             return explained_model(self._source, method=method, layers=layer, rules=None, score=score)
 
         models = by_method(methods, built, on_error)
-        in_graph = {name: one for name, one in models.items() if name not in MANY_RUNS}
+        in_graph = {name: one for name, one in models.items() if name not in MULTI_PASS}
         first, *rest = _joined(in_graph or {PREDICTION: scores_alone(self._source, layer, score)})
         super().__init__(first, **arguments)
         self._in_graph = [self.runner, *map(self._load, rest)]
         self._passes = {
-            name: ManyPasses(MANY_RUNS[name], self._load(one)) for name, one in models.items() if name in MANY_RUNS
+            name: MultiPassRunner(MULTI_PASS[name], self._load(one))
+            for name, one in models.items()
+            if name in MULTI_PASS
         }
         self.methods = list(models)
         if len(self.record["layers"]) > 1:
@@ -134,7 +135,7 @@ class MethodMaps(ExplainedModel):
         """What the model says of `count` inputs [C, h, w] or [h, w, C] without explaining them: [count, classes]."""
         runner, found = self._predictor, []
         remaining = iter(tensors)
-        while batch := list(islice(remaining, runner.fixed_batch or BATCH)):
+        while batch := list(islice(remaining, runner.batch)):
             logits = runner.run({runner.image: np.stack(batch)}, [-1])["logits"]
             found += [probabilities(np.ravel(row), runner.record) for row in logits]
         if len(found) != count:

@@ -11,10 +11,10 @@ from ...graph_rewrites.ablatable_model import ablation_model
 from ..images.resample import enlarged
 from ..runtime.runner import Arrays, Runner
 from .models import with_activations
-from .registry import Sample, many_runs
+from .registry import Sample, multi_pass_method
 
 
-@many_runs("score-cam", with_activations)
+@multi_pass_method("score-cam", with_activations)
 def score_cam(sample: Sample) -> Arrays:
     """ReLU(sum_k w_k A^k), w the softmax over k of y^c(x * A^k enlarged and brought to [0, 1]) (Wang et al. 2020).
 
@@ -47,7 +47,7 @@ def _all_channels(runner: Runner) -> Arrays:
     return {name: np.ones((1, 1, runner.types[name].shape.dim[2].dim_value), np.float32)}
 
 
-@many_runs("ablation-cam", _ablatable, _all_channels)
+@multi_pass_method("ablation-cam", _ablatable, _all_channels)
 def ablation_cam(sample: Sample) -> Arrays:
     """ReLU(sum_k w_k A^k), w_k = (y^c - y^c without channel k) / |y^c| (Desai and Ramaswamy 2020).
 

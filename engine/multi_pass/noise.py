@@ -8,10 +8,10 @@ from ...graph_rewrites.errors import UsageError
 from ..runtime.runner import Arrays
 from .fill import Fill, filled
 from .models import with_gradients
-from .registry import Paint, Sample, many_runs
+from .registry import Paint, Sample, multi_pass_method
 
 
-@many_runs("smooth-grad", with_gradients)
+@multi_pass_method("smooth-grad", with_gradients)
 def smooth_grad(sample: Sample, *, samples: int = 50, noise: float = 0.15, seed: int = 0) -> Arrays:
     """The mean gradient over inputs with Gaussian noise of `noise` (max x - min x) (Smilkov et al. 2017).
 
@@ -29,7 +29,7 @@ def smooth_grad(sample: Sample, *, samples: int = 50, noise: float = 0.15, seed:
     return {"input_gradient": _mean_gradient(sample, paint, np.full(samples, 1 / samples))}
 
 
-@many_runs("integrated-gradients", with_gradients)
+@multi_pass_method("integrated-gradients", with_gradients)
 def integrated_gradients(sample: Sample, *, steps: int = 50, baseline: Fill = "zero") -> Arrays:
     """(x - x') times the mean gradient on the way from the baseline x' (Sundararajan et al. 2017, eq. 1).
 

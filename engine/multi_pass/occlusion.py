@@ -11,13 +11,13 @@ from ..images.resample import enlarged, normalised
 from ..runtime.runner import Arrays
 from .fill import Fill, filled
 from .models import scores_alone
-from .registry import Sample, many_runs
+from .registry import Sample, multi_pass_method
 
 # Patch sizes of the occlusion maps that Grad-CAM is compared with (Selvaraju et al. 2017, supplement).
 PAPER_SIZES = (10, 15, 25, 35, 45, 90)
 
 
-@many_runs("occlusion", scores_alone)
+@multi_pass_method("occlusion", scores_alone)
 def occlusion(sample: Sample, *, size: int = 0, stride: int = 0, fill: Fill = "mean") -> Arrays:
     """y^c(x) - y^c(x with a patch covered), per place of the patch (Zeiler and Fergus 2014, section 4.2).
 

@@ -107,7 +107,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class ManyRuns:
+class MultiPassMethod:
     """One method: `explain` makes arrays of a sample, on the model that `build` makes.
 
     The arrays lack the batch axis: `cam` [K, h, w] and, if it is not just `cam` enlarged, `heatmap` [K, H, W]; or
@@ -121,27 +121,27 @@ class ManyRuns:
     neutral: Neutral
 
 
-MANY_RUNS: dict[str, ManyRuns] = {}
+MULTI_PASS: dict[str, MultiPassMethod] = {}
 
 
-def many_runs(
+def multi_pass_method(
     name: str, build: BuildModel, neutral: Neutral = nothing
 ) -> Callable[[Callable[..., Arrays]], Callable[..., Arrays]]:
     """Registers the decorated function `(sample, *, options) -> arrays` as a method.
 
-        @many_runs("half-occluded", scores_alone)
+        @multi_pass_method("half-occluded", scores_alone)
         def half_occluded(sample: Sample) -> Arrays:
             ...
 
     Args:
         name: as users call it; it must not be that of another method, also of one that a model can hold.
         build: makes the model that is run, see `models`.
-        neutral: see `ManyRuns`.
+        neutral: see `MultiPassMethod`.
     """
 
     def register(explain: Callable[..., Arrays]) -> Callable[..., Arrays]:
         reserve(name, "runs a model many times, so no model holds it; use onnxplain.Explainer")
-        MANY_RUNS[name] = ManyRuns(name, build, explain, neutral)
+        MULTI_PASS[name] = MultiPassMethod(name, build, explain, neutral)
         return explain
 
     return register

@@ -11,10 +11,10 @@ from ...graph_rewrites.errors import UsageError
 from ..images.resample import enlarged, normalised
 from ..runtime.runner import Arrays
 from .models import scores_alone
-from .registry import Sample, many_runs
+from .registry import Sample, multi_pass_method
 
 
-@many_runs("rise", scores_alone)
+@multi_pass_method("rise", scores_alone)
 def rise(
     sample: Sample,
     *,

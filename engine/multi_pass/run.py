@@ -1,4 +1,4 @@
-"""Explains samples by a method of many runs, one sample after another."""
+"""Explains samples by a multi-pass method, one after another."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from ..images.resample import enlarged, normalised
 from ..runtime.runner import Arrays, Runner
-from .registry import ManyRuns, Progress, Sample, silent
+from .registry import MultiPassMethod, Progress, Sample, silent
 
 
-class ManyPasses:
-    """A method of many runs and the model that it runs; it takes and gives what the runner of an explained model does.
+class MultiPassRunner:
+    """A multi-pass method and the model that it reruns; it takes and gives what the runner of an explained model does.
 
     Args:
         method: the method.
@@ -27,7 +27,11 @@ class ManyPasses:
     """
 
     def __init__(
-        self, method: ManyRuns, runner: Runner, options: Mapping[str, Any] | None = None, progress: Progress = silent
+        self,
+        method: MultiPassMethod,
+        runner: Runner,
+        options: Mapping[str, Any] | None = None,
+        progress: Progress = silent,
     ) -> None:
         self._method, self._runner, self._options, self._progress = method, runner, options or {}, progress
         self._neutral = method.neutral(runner)

@@ -14,6 +14,7 @@ from ...graph_rewrites.model.metadata import read_metadata
 from ...graph_rewrites.model.peak_memory import peak_bytes
 from .session import Session
 
+BATCH = 8  # samples run together where the model's batch size is open
 PER_TARGET = {"score", "cam", "heatmap", "gradient", "input_gradient"}  # outputs [N, K, ...]
 
 Arrays = dict[str, np.ndarray]
@@ -28,6 +29,7 @@ class Runner:
         image: name of the input that is explained.
         others: names of the further inputs, other than `target`.
         fixed_batch, fixed_targets: N and K where the model fixes them.
+        batch: how many samples are best run together.
         classes: how many classes there are, if known.
     """
 
@@ -41,6 +43,7 @@ class Runner:
         weights = {tensor.name for tensor in model.graph.initializer}
         self.others = sorted(set(self.types) - weights - {self.image, self.names["target"]})
         self.fixed_batch: int | None = self.types[self.image].shape.dim[0].dim_value or None
+        self.batch = self.fixed_batch or BATCH
         self.fixed_targets: int | None = self.types[self.names["target"]].shape.dim[1].dim_value or None
         self.classes = self._class_count()
         self._peaks: dict[tuple[tuple[str, tuple[int, ...]], ...], int] = {}

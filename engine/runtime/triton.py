@@ -19,8 +19,8 @@ from ...graph_rewrites.errors import OnnxplainError
 from ...graph_rewrites.model.metadata import read_metadata
 from ...graph_rewrites.model.model import load
 from ...graph_rewrites.model.model_file import MAX_PROTO_BYTES, is_large, save
-from ..explainer import BATCH
 from ..images.files import PathLike
+from .runner import BATCH
 from .session import Session
 
 MODEL, CONFIG, LABELS = "model.onnx", "config.pbtxt", "labels.txt"

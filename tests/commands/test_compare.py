@@ -7,13 +7,13 @@ from pathlib import Path
 
 import cv2
 import pytest
-from onnxplain.engine.multi_pass.registry import MANY_RUNS
+from onnxplain.engine.multi_pass.registry import MULTI_PASS
 from onnxplain.graph_rewrites.maps.registry import METHODS
 
 from .command_line import assert_refused, run
 
 RAW = ["--preprocess", "raw,scale=1/255,size=16x16"]
-ALL = [*METHODS, *MANY_RUNS]
+ALL = [*METHODS, *MULTI_PASS]
 
 
 @pytest.mark.parametrize("model", ["vgg", "residual"])

@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 import pytest
 from onnxplain.engine.drawing import Drawing, Result
-from onnxplain.engine.explainer import BATCH, Explainer
+from onnxplain.engine.explainer import Explainer
 from onnxplain.engine.folder import Written, explain_folder, identity_of
-from onnxplain.engine.runtime.runner import Runner
+from onnxplain.engine.runtime.runner import BATCH, Runner
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 
 from ..graph_rewrites.networks import small_cnn

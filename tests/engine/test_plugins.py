@@ -29,12 +29,12 @@ def twice_hires(layer, *, factor: float = 2.0):
     return op.Mul(op.ReduceSum(op.Mul(layer.gradient, layer.activation), [1], keepdims=1), factor)
 """
 
-MANY_RUNS = """
+MULTI_PASS = """
 import numpy as np
 from onnxplain.engine.multi_pass.models import scores_alone
-from onnxplain.engine.multi_pass.registry import many_runs
+from onnxplain.engine.multi_pass.registry import multi_pass_method
 
-@many_runs("hidden-strips", scores_alone)
+@multi_pass_method("hidden-strips", scores_alone)
 def hidden_strips(sample, *, strips: int = 2):
     def hide(index, out):
         out[...] = sample.image
@@ -83,7 +83,7 @@ def test_what_cannot_be_imported_is_named(tmp_path: Path) -> None:
 
 def test_a_file_registers_a_method_of_many_runs(tmp_path: Path) -> None:
     write_scenes(tmp_path)
-    (tmp_path / "mine.py").write_text(MANY_RUNS)
+    (tmp_path / "mine.py").write_text(MULTI_PASS)
     plugin = ["--plugin", "mine.py"]
     explain = ["explain", "colours.onnx", "d.png", "--preprocess", PREPROCESS, "-t", "red", "--npy"]
     strips = ["--method", "hidden-strips", "--option", "strips=3"]
@@ -94,7 +94,7 @@ def test_a_file_registers_a_method_of_many_runs(tmp_path: Path) -> None:
     assert np.abs(heatmap[:, 15:]).max() == 0
     refused = run(tmp_path, *plugin, "rewrite", "colours.onnx", "--method", "hidden-strips")
     assert_refused(refused, 2, "'hidden-strips' runs a model many times", "Explainer")
-    (tmp_path / "mine.py").write_text(MANY_RUNS.replace("hidden-strips", "grad-cam"))
+    (tmp_path / "mine.py").write_text(MULTI_PASS.replace("hidden-strips", "grad-cam"))
     assert_refused(run(tmp_path, *plugin, "layers"), 1, "mine.py", "a method named 'grad-cam' is registered already")
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from ....graph_rewrites.errors import OnnxplainError
-from ...explainer import BATCH, Explainer
+from ...explainer import Explainer
 from ...explanation import Explanation
 from ...images.files import Image, read_image
+from ...runtime.runner import BATCH
 from ...targets import Target
 from .encode import map_of, photo, picture_url, prediction, predictions, share_name
 

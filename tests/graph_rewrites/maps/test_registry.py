@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from onnxplain.engine.multi_pass.registry import MANY_RUNS
+from onnxplain.engine.multi_pass.registry import MULTI_PASS
 from onnxplain.graph_rewrites.autodiff.reverse import Gradient, Node
 from onnxplain.graph_rewrites.backward_rules.registry import RULES, backward_rule
 from onnxplain.graph_rewrites.build.emitter import Emitter
@@ -48,13 +48,13 @@ def test_every_method_of_the_contract_is_there_and_says_what_it_is() -> None:
         assert how.build.__doc__
 
 
-@pytest.mark.parametrize("name", ["grad-cam", *MANY_RUNS])
+@pytest.mark.parametrize("name", ["grad-cam", *MULTI_PASS])
 def test_a_name_is_registered_once(name: str) -> None:
     with pytest.raises(ValueError, match=f"a method named '{name}' is registered already"):
         method(name)(lambda layer: layer.activation)
 
 
-@pytest.mark.parametrize("name", MANY_RUNS)
+@pytest.mark.parametrize("name", MULTI_PASS)
 def test_methods_of_many_runs_are_in_no_model(name: str) -> None:
     with pytest.raises(UsageError) as error:
         rewrite(network(), method=name)
