@@ -30,7 +30,7 @@ from .data import Split, chosen_cnns, easy_vqa_test, scene_test
 MODELS = Path(__file__).parents[2] / "exported_models"
 BATCH = 256
 EXPLAINED, SEED = 600, 0  # of the right answers that are about an object, so many are explained
-HEADER = ["questions", "number", "right, %", "commonest answer, %", "hits, %", "centre, %", "energy, %", "area, %"]
+HEADER = ["questions", "number", "correct, %", "commonest answer, %", "hits, %", "centre, %", "energy, %", "area, %"]
 TESTS: dict[str, Callable[[], Split]] = {"scenes": scene_test, "easy_vqa": easy_vqa_test}
 
 
