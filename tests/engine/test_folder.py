@@ -228,3 +228,17 @@ def test_what_fails_together_is_explained_one_by_one(
     assert not found.failures
     for one, other in zip(found.rows, whole.rows, strict=True):
         assert one["score"] == pytest.approx(other["score"], rel=1e-5)
+
+
+def test_a_score_that_is_not_finite_is_told_as_it_is(paths: list[Path], tmp_path: Path) -> None:
+    """As of a class that the model rules out."""
+    model = small_cnn()
+    (scores,) = model.graph.output
+    ruled_out = onnx.numpy_helper.from_array(np.array([-np.inf, 0, 0, 0, 0], np.float32), "ruled out")
+    model.graph.initializer.append(ruled_out)
+    model.graph.node.append(onnx.helper.make_node("Add", [scores.name, "ruled out"], ["masked"]))
+    scores.name = "masked"
+    onnx.save(model, tmp_path / "model.onnx")
+    first, again = (run(paths[:1], tmp_path / "out", target=0) for _ in range(2))
+    assert first.rows == again.rows
+    assert first.rows[0]["score"] == -np.inf

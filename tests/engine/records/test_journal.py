@@ -69,6 +69,22 @@ def test_another_identity_is_refused(tmp_path: Path) -> None:
         Journal(path, IDENTITY | {"sizes": (1,)})
 
 
+def test_another_identity_gives_way_where_that_is_asked_for(tmp_path: Path) -> None:
+    path, other = tmp_path / "results.jsonl", IDENTITY | {"sizes": (1,)}
+    with Journal(path, IDENTITY, anew=True) as journal:
+        journal.add(MEASURED)
+        assert not journal.replaced
+    with Journal(path, IDENTITY, anew=True) as journal:
+        assert journal.done == {"ü.png"}
+    with Journal(path, other, anew=True) as journal:
+        assert (journal.replaced, journal.records) == (["sizes"], {})
+        journal.add(FAILED)
+    assert lines(path) == [{"model": "a", "sizes": [1]}, FAILED]
+    path.write_text("hello\n")
+    with pytest.raises(UsageError, match="holds no results of this command"):
+        Journal(path, other, anew=True)
+
+
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OnnxplainError, match="cannot be written"):
         Journal(tmp_path / "none" / "results.jsonl", IDENTITY)
