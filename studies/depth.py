@@ -110,7 +110,7 @@ def scene_section(count: int) -> str:
     lines = [[name, one.size, *(f"{100 * value:.1f}" for value in one[2:])] for name, one in named]
     maps = sum(len(each.regions) for each in scenes)
     header = ["block", "size", "hits, %", "energy inside, %", "on the class's objects, %"]
-    return f"{table(header, lines)}\n\n{maps} maps of {count} scenes a block."
+    return f"{table(header, lines)}\n\n{maps} maps of {count} scenes per block."
 
 
 def cost_section() -> str:
@@ -134,10 +134,10 @@ def cost_section() -> str:
     lines = [
         ["layers with weights, blocks", f"200, {sum(BLOCKS)}"],
         ["layers explained", str(len(found["layers"]))],
-        ["the file", f"{weights / 1e6:.0f} MB"],
-        ["a prediction alone", f"{alone:.2f} s"],
+        ["file size", f"{weights / 1e6:.0f} MB"],
+        ["one prediction", f"{alone:.2f} s"],
         *[[step, f"{seconds:.2f} s"] for step, seconds in found["seconds"].items()],
-        ["memory at most", f"{found['memory'] / 1e9:.2f} GB"],
+        ["peak memory", f"{found['memory'] / 1e9:.2f} GB"],
     ]
     return table(["", ""], lines)
 

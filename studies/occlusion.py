@@ -73,7 +73,7 @@ def photo_section() -> str:
     best = found.rows[1 + int(np.argmax(np.mean(correlations, axis=1)))]
     names = [str(found.cells[found.rows[0], column].label).split(",")[0] for column in found.columns]
     header = ["patch, pixels", *names]
-    return f"{table(header, lines)}\n\nThe highest mean is that of {best}."
+    return f"{table(header, lines)}\n\nThe mean is highest for {best}."
 
 
 def scene_section(count: int) -> str:

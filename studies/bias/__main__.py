@@ -27,7 +27,7 @@ from ..page import PAGE, table, write_section
 from .data import CLASSES, GROUPS, MODELS, REGIONS, SCENES, SEED, write_scenes
 
 PICTURE = PAGE.parent / "images" / "studies" / "bias.jpg"
-HEADER = ["model", "class", "marker", *(f"taken for {label}" for label in CLASSES), "right, %"]
+HEADER = ["model", "class", "marker", *(f"predicted {label}" for label in CLASSES), "correct, %"]
 HEAT_HEADER = ["model", "class", "marker", *(f"heat in the {region}, %" for region in REGIONS)]
 
 

@@ -56,10 +56,10 @@ def text(seeded: dict[str, Labels], found: dict[str, tuple[Labels, Labels]], kno
         lines.append(
             [VARIANTS[name].title, *_per_cent([mean for one in each for mean in (one.mean(), one[1:].mean())])]
         )
-    header = ["seeds by", "right, shapes, %", "right, background, %", "objects found, %", "mIoU, %", "shapes, %"]
+    header = ["seeds from", "correct, shapes, %", "correct, background, %", "objects found, %", "mIoU, %", "shapes, %"]
     tables = [
         table(header, [[title, *_per_cent(seed_line(one, known))] for title, one in seeded.items()]),
-        table(["learnt from", "mIoU, %", "shapes, %", "mIoU with CRF, %", "shapes with CRF, %"], lines),
+        table(["trained with", "mIoU, %", "shapes, %", "mIoU with CRF, %", "shapes with CRF, %"], lines),
     ]
     return "\n\n".join([*tables, f"{len(known.images)} scenes that no network was trained on."])
 

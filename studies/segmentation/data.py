@@ -46,8 +46,8 @@ class Variant(NamedTuple):
 VARIANTS = {
     "full": Variant("every cell labelled", "truth", expands=False, follows_edges=False),
     "no_seeds": Variant("image labels, no seeds"),
-    "grad_cam": Variant("image labels, seeds by Grad-CAM", "grad-cam"),
-    "guided_grad_cam": Variant("image labels, seeds by Guided Grad-CAM", "guided-grad-cam"),
+    "grad_cam": Variant("image labels, Grad-CAM seeds", "grad-cam"),
+    "guided_grad_cam": Variant("image labels, Guided Grad-CAM seeds", "guided-grad-cam"),
     "no_expansion": Variant("the same, without expansion", "guided-grad-cam", expands=False),
 }
 
