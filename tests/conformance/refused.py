@@ -21,7 +21,7 @@ class Refusal:
 REFUSED = [
     Refusal(
         "AffineGrid",
-        "written out as conditions on the length of the size, which leave the ranks of their tensors to run time",
+        "its function body branches on the length of the size, so the ranks of tensors are known only at run time",
         [
             "test_affine_grid_2d_align_corners_expanded",
             "test_affine_grid_2d_expanded",
@@ -30,18 +30,18 @@ REFUSED = [
     ),
     Refusal(
         "Bernoulli",
-        "the output depends on the input through a comparison alone, so that its derivative is zero",
+        "the output depends on the input only through a comparison, so its derivative is zero",
         ["test_bernoulli_seed_expanded"],
     ),
     Refusal("BitCast", "it reinterprets bits, which is not differentiable", []),
     Refusal(
         "DequantizeLinear",
-        "the scales of blocks have no gradient; those of a tensor or an axis have one, and so has the quantised input",
+        "block scales have no gradient; scales of a tensor or an axis have one, and so does the quantised input",
         ["test_dequantizelinear_blocked"],
     ),
     Refusal(
         "DynamicQuantizeLinear",
-        "the scale alone, without the quantised output, has no straight-through gradient",
+        "without the quantised output, the scale has no straight-through gradient",
         [
             "test_dynamicquantizelinear",
             "test_dynamicquantizelinear_max_adjusted",
@@ -50,12 +50,12 @@ REFUSED = [
     ),
     Refusal(
         "Loop",
-        "it carries an optional, through which no gradient passes",
+        "it carries an optional, which no gradient passes through",
         ["test_loop16_seq_none"],
     ),
     Refusal(
         "Resize",
-        "the scales have a gradient in mode linear only, without antialiasing; the first input has one in every mode",
+        "the scales have a gradient only in mode linear without antialiasing; the first input has one in every mode",
         [
             "test_resize_downsample_scales_cubic",
             "test_resize_downsample_scales_cubic_A_n0p5_exclude_outside",

@@ -64,8 +64,8 @@ def runtime_summary(found: Sequence[Verdict]) -> str:
     """What ONNX Runtime made of the gradients that pass, in the tests' own float types."""
     runtime = Counter(v.runtime for v in found if v.status == PASS)
     return (
-        f"of those that pass, ONNX Runtime computes the same for {runtime['agrees']}, runs {runtime['runs']} on other "
-        f"forward values, and has no kernel for the node test itself for {runtime['not in ONNX Runtime']}"
+        f"of the tests that pass, ONNX Runtime gives the same result for {runtime['agrees']}, runs {runtime['runs']} "
+        f"with other forward values, and has no kernel for the node test itself in {runtime['not in ONNX Runtime']}"
     )
 
 
