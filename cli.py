@@ -12,7 +12,7 @@ from .engine.plugins import load_plugin
 from .graph_rewrites.errors import OnnxplainError, UsageError
 
 app = typer.Typer(
-    help="Explains the predictions of exported ONNX models. Without a model, commands use the embedded one.",
+    help="Explain the predictions of exported ONNX models. Without a model, commands use the embedded one.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -31,11 +31,11 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
     plugin: Annotated[
         list[str] | None,
-        typer.Option(envvar="ONNXPLAIN_PLUGINS", help="A Python file or module with rules or methods of your own."),
+        typer.Option(envvar="ONNXPLAIN_PLUGINS", help="A Python file or module with your own rules or methods."),
     ] = None,
 ) -> None:
     """Options before the command."""

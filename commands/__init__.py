@@ -1,4 +1,4 @@
-"""The commands of the command line, one a file: they parse options, call the engine and print."""
+"""The commands, one per file: they parse options, call the engine and print."""
 
 # In the order of `onnxplain --help`: each command, and the module in this folder that has a function of its name.
 COMMANDS = {

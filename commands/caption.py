@@ -1,4 +1,4 @@
-"""The command `caption`: a caption of an image, and where the model saw it and each of its words."""
+"""The command `caption`: a caption of an image, and maps of the caption and its words."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ from .shared.output import report_all, show, steps
 
 
 def caption(
-    model: Annotated[Path, typer.Argument(help="A captioner: an ONNX file, image and token ids to scores of words.")],
+    model: Annotated[
+        Path, typer.Argument(help="A captioner: an ONNX file that maps image and token ids to word scores.")
+    ],
     image: Photo,
     text: Annotated[
-        str | None, typer.Option("--caption", help="The caption to explain; default: the one that the model writes.")
+        str | None, typer.Option("--caption", help="Caption to explain; default: the one that the model generates.")
     ] = None,
     decoder: Annotated[
-        Path | None, typer.Option(help="An ONNX file that writes whole captions; default: the model, word by word.")
+        Path | None, typer.Option(help="An ONNX file that generates whole captions; default: the model, word by word.")
     ] = None,
     method: Methods = None,
     layer: Layers = None,
     preprocess: PreprocessText = None,
     providers: Providers = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("caption.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")] = Path("caption.png"),
     as_json: Json = False,
 ) -> None:
-    """Caption an image, and draw where the model saw the sentence and each of its words."""
+    """Caption an image, and draw where the model saw the caption and each word."""
     names = method_names(method, PAPER_METHODS)
     failures: list[OnnxplainError] = []
     captions = captions_by_method(

@@ -1,4 +1,4 @@
-"""The command `check`: a certificate of a model's explanation."""
+"""The command `check`: a gradient check of one model."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def check(
     layer: Annotated[str | None, typer.Option("--layer", help="Layer; default: the last convolutional one.")] = None,
     score: Score = None,
     providers: Providers = None,
-    side: Annotated[int, typer.Option(help="Pixels, for spatial axes whose size is open.")] = SIDE,
+    side: Annotated[int, typer.Option(help="Pixels, for spatial axes with open sizes.")] = SIDE,
     as_json: Json = False,
 ) -> None:
-    """Certify the explanation of a model: operators covered, outputs preserved, gradients equal to differences."""
+    """Check a model: operators covered, outputs preserved, gradients compared with finite differences."""
     certificate = certify(model or embedded.MODEL, layers=layer, score=score, providers=providers, side=side)
     show({**asdict(certificate), "passed": certificate.passed}, certificate_report(certificate), as_json)
     if not certificate.passed:

@@ -1,4 +1,4 @@
-"""The command `compare`: the maps of several methods beside each other."""
+"""The command `compare`: the maps of several methods side by side."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def compare(
     image: Image = None,
     method: Methods = None,
     target: Targets = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("comparison.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")] = Path("comparison.png"),
     as_json: Json = False,
 ) -> None:
     """Draw methods x layers, or methods x classes, of one image in one picture."""

@@ -1,4 +1,4 @@
-"""The command `occlude`: occlusion maps by patches of several sizes."""
+"""The command `occlude`: occlusion maps with patches of several sizes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ def occlude(
     model: Model = None,
     image: Image = None,
     size: Annotated[
-        list[int] | None, typer.Option(help=f"Side of the patch in pixels; may be repeated; default: {PAPER_SIZES}.")
+        list[int] | None, typer.Option(help=f"Side of the patch in pixels; repeatable; default: {PAPER_SIZES}.")
     ] = None,
-    stride: Annotated[int, typer.Option(help="Pixels from patch to patch; default: a third of the patch.")] = 0,
-    fill: Annotated[str, typer.Option(help="What covers: mean, zero or blur.")] = "mean",
+    stride: Annotated[int, typer.Option(help="Pixels between patches; default: a third of the patch.")] = 0,
+    fill: Annotated[str, typer.Option(help="Fill of the patch: mean, zero or blur.")] = "mean",
     against: Annotated[
-        str | None, typer.Option(help="A method, as grad-cam, to draw first and rank-correlate each map with.")
+        str | None,
+        typer.Option(help="A method, such as grad-cam, to draw first and correlate each map with (rank correlation)."),
     ] = None,
     target: Targets = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("occlusion.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")] = Path("occlusion.png"),
     as_json: Json = False,
 ) -> None:
-    """Draw how much the score drops where a patch covers the image, for patches of several sizes."""
+    """Draw how much the score drops when a patch covers the image, for several patch sizes."""
     comparison = occlusion_sizes(
         *model_and_photo(model, image),
         size or PAPER_SIZES,

@@ -17,15 +17,15 @@ def report(
     chosen: MapOptions,
     model: Model = None,
     images: Images = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Page to write.")] = Path("report.html"),
     method: Annotated[
         list[str] | None,
-        typer.Option("--method", "--methods", help="Methods, by comma or repeated; default: grad-cam."),
+        typer.Option("--method", "--methods", help="Methods, comma-separated or repeated; default: grad-cam."),
     ] = None,
     target: Targets = None,
     as_json: Json = False,
 ) -> None:
-    """Write a page to look at: every image with its predictions and maps, in one HTML file."""
+    """Write an HTML page with every image, its predictions and maps, in one file."""
     source, paths = model_and_photos(model, images)
     written = write_report(
         source,

@@ -24,13 +24,11 @@ from .shared.output import show
 def rewrite(
     model: Model = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The explained model to write; default: explained.onnx.")
+        Path | None, typer.Option("--output", "-o", help="Explained model to write; default: explained.onnx.")
     ] = None,
     triton: Annotated[
         Path | None,
-        typer.Option(
-            help="Triton model repository to add the model to, in place of a file; beside it where -o names one."
-        ),
+        typer.Option(help="Triton model repository to add the model to, instead of writing a file; with -o, both."),
     ] = None,
     layer: Layers = None,
     method: Method = "grad-cam",
@@ -38,13 +36,13 @@ def rewrite(
     rules: Rules = None,
     score: Score = None,
     outputs: Annotated[
-        list[str] | None, typer.Option("--outputs", help=f"Outputs to compute: {', '.join(OUTPUTS)}; may be repeated.")
+        list[str] | None, typer.Option("--outputs", help=f"Outputs to compute: {', '.join(OUTPUTS)}; repeatable.")
     ] = None,
     preprocess: PreprocessText = None,
     labels: Labels = None,
     as_json: Json = False,
 ) -> None:
-    """Write the explained model: the same model, with the explanation as further outputs."""
+    """Write the explained model: the same model, with the explanation as extra outputs."""
     recorded = parse_preprocess(preprocess).to_json() if preprocess else None
     names = read_labels(labels) if labels else None
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The command `vqa`: answers to a question on an image, and where models saw them."""
+"""The command `vqa`: answers to a question about an image, and where models saw them."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from .shared.output import notes, report_all, show, steps
 
 
 def vqa(
-    model: Annotated[Path, typer.Argument(help="A question answerer: an ONNX file, image and question to answers.")],
+    model: Annotated[
+        Path, typer.Argument(help="A question answerer: an ONNX file that maps image and question to answers.")
+    ],
     image: Photo,
-    question: Annotated[str, typer.Argument(help="The question, in words that the model knows.")],
+    question: Annotated[str, typer.Argument(help="The question, in words of the model's vocabulary.")],
     answer: Annotated[
-        list[str] | None, typer.Option(help="An answer to explain; may be repeated; default: the most probable one.")
+        list[str] | None, typer.Option(help="Answer to explain; repeatable; default: the most probable one.")
     ] = None,
-    beside: Annotated[
-        list[Path] | None, typer.Option(help="Another model, to be drawn below; may be repeated.")
-    ] = None,
+    beside: Annotated[list[Path] | None, typer.Option(help="Another model to draw below; repeatable.")] = None,
     method: Methods = None,
     layer: Layers = None,
     score: Score = None,
     preprocess: PreprocessText = None,
     labels: Labels = None,
     providers: Providers = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("vqa.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")] = Path("vqa.png"),
     as_json: Json = False,
 ) -> None:
-    """Answer a question on an image by one or several models, and draw where they saw the answer."""
+    """Answer a question about an image with one or more models, and draw where they saw the answer."""
     names = method_names(method, PAPER_METHODS)
     failures: list[OnnxplainError] = []
     answers = answers_by_model(

@@ -39,14 +39,16 @@ def ablate(
     layer: Layers = None,
     annotations: Annotated[
         Path | None,
-        typer.Option(help="Boxes or masks to measure by (COCO, VOC, ImageNet, CSV); IMAGES is then their folder."),
+        typer.Option(
+            help="Boxes or masks for metrics (COCO, VOC, ImageNet, CSV); IMAGES is then the folder of the images."
+        ),
     ] = None,
     mapping: MappingFile = None,
-    draw: Annotated[int, typer.Option(min=1, help="How many rows the picture has at most.")] = 8,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("ablation.png"),
+    draw: Annotated[int, typer.Option(min=1, help="Maximum number of rows in the picture.")] = 8,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")] = Path("ablation.png"),
     as_json: Json = False,
 ) -> None:
-    """Change one part of Grad-CAM at a time: without ReLU, other gradients, pooling and backward rules."""
+    """Change one part of Grad-CAM at a time: no ReLU, other gradients, pooling or backward rules."""
     source, paths = (model or embedded.MODEL, []) if annotations else model_and_photos(model, images)
     dataset = _annotated(annotations, images, target) if annotations else None
     left_out: list[str] = []
@@ -64,7 +66,7 @@ def ablate(
     )
     write_image(output, found.picture())
     if len(paths) > draw:
-        notes.print(f"note: the first {draw} of {len(paths)} images are drawn; see --draw")
+        notes.print(f"note: only the first {draw} of {len(paths)} images are drawn; see --draw")
     for note in left_out:
         notes.print(f"note: {note}", markup=False)
     show(ablation_data(found, output), ablation_table(found, output), as_json)
@@ -72,9 +74,9 @@ def ablate(
 
 
 def _annotated(annotations: Path, images: list[str] | None, target: list[str] | None) -> Dataset:
-    """The data set, whose classes are the targets."""
+    """The data set; its classes are the targets."""
     if target:
-        raise UsageError("the annotations say which classes are explained; leave --target or --annotations out")
+        raise UsageError("the annotations define the classes to explain; omit --target or --annotations")
     if len(images or ()) > 1:
-        raise UsageError("with --annotations, one folder of images is given at most")
+        raise UsageError("with --annotations, give at most one folder of images")
     return read_dataset(annotations, images[0] if images else None)

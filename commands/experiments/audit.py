@@ -1,4 +1,4 @@
-"""The command `audit`: whether a classifier serves groups of images alike, and where it looks when it does not."""
+"""The command `audit`: whether a classifier is equally accurate for groups of images, and where it looks if not."""
 
 from __future__ import annotations
 
@@ -30,28 +30,30 @@ def audit(
     chosen: RunOptions,
     model: Annotated[Path, typer.Argument(help="An ONNX file of a classifier.")],
     data: Annotated[
-        Path, typer.Argument(help="A .csv with the columns image, label and group, or any data set and --groups.")
+        Path, typer.Argument(help="A .csv with the columns image, label and group, or any data set with --groups.")
     ],
-    against: Annotated[Path | None, typer.Option(help="Another model, to be audited beside the first.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Another model to audit and compare with the first.")] = None,
     images: ImageFolder = None,
     group: Annotated[str, typer.Option(help="The column that names each image's group.")] = GROUP,
     groups: Annotated[
         Path | None,
-        typer.Option(help="A .csv with the columns image, group and, where DATA tells no class, label; default: DATA."),
+        typer.Option(help="A .csv with the columns image, group and, if DATA gives no class, label; default: DATA."),
     ] = None,
     mapping: MappingFile = None,
     of_true: Annotated[
-        bool, typer.Option("--true-class", help="Explain the true class, in the place of the predicted one.")
+        bool, typer.Option("--true-class", help="Explain the true class instead of the predicted one.")
     ] = False,
-    margin: Annotated[float, typer.Option(min=0, max=1, help="A gap in accuracy up to this counts as small.")] = MARGIN,
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="Gaps in accuracy up to this size count as small.")
+    ] = MARGIN,
     method: Method = "grad-cam",
     option: Options = None,
     layer: Layer = None,
-    draw: Annotated[int, typer.Option(min=1, help="How many classes and groups the picture has at most.")] = MOST_ROWS,
+    draw: Annotated[int, typer.Option(min=1, help="Maximum number of classes and groups in the picture.")] = MOST_ROWS,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("audit"),
     as_json: Json = False,
 ) -> None:
-    """Ask whether a classifier serves groups of images alike, and where it looks when it does not."""
+    """Check whether a classifier is equally accurate for groups of images, and where it looks if not."""
     dataset = read_dataset(data, images, further=True)
     of_images = read_groups(groups or data, dataset, group)
     given = read_mapping(mapping) if mapping else None
@@ -83,6 +85,6 @@ def _names(model: Path, against: Path | None) -> dict[str, Path]:
     if against is None:
         return {model.stem: model}
     if model.resolve() == against.resolve():
-        raise UsageError(f"{against}: is the model itself; name another by --against")
+        raise UsageError(f"{against}: is the same model; name another with --against")
     short: dict[str, Any] = {path.stem: path for path in (model, against)}
     return short if len(short) == 2 else {str(path): path for path in (model, against)}

@@ -1,4 +1,4 @@
-"""The command `evaluate`: how good a model's explanations are on annotated images."""
+"""The command `evaluate`: how good a model's maps are on annotated images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="An ONNX file.")],
     data: Annotated[
         Path,
-        typer.Argument(help="COCO's .json, a VOC folder or list in its ImageSets, ImageNet's .xml or .csv, or a .csv."),
+        typer.Argument(help="COCO .json, a VOC folder or a list in its ImageSets, ImageNet .xml or .csv, or a .csv."),
     ],
     images: ImageFolder = None,
     mapping: MappingFile = None,
@@ -53,16 +53,16 @@ def evaluate(
         typer.Option(
             "--metric",
             "--metrics",
-            help=f"Metrics, by comma or repeated: {', '.join(METRICS)}; default: {', '.join(DEFAULT_METRICS)}.",
+            help=f"Metrics, comma-separated or repeated: {', '.join(METRICS)}; default: {', '.join(DEFAULT_METRICS)}.",
         ),
     ] = None,
     layer: Layer = None,
     crops: Annotated[int, typer.Option(help="1, or 10 to average over ten crops.")] = 1,
-    tolerance: Annotated[float, typer.Option(help="Of the pointing game, in pixels of the image.")] = TOLERANCE,
+    tolerance: Annotated[
+        float, typer.Option(help="Tolerance of the pointing game, in pixels of the image.")
+    ] = TOLERANCE,
     curve_steps: Annotated[int, typer.Option("--steps", help="Steps of deletion and insertion.")] = STEPS,
-    rank_by: Annotated[
-        str | None, typer.Option(help="The metric that tells the best cases from the worst; default: the first.")
-    ] = None,
+    rank_by: Annotated[str | None, typer.Option(help="Metric that ranks the cases; default: the first.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read images ahead.")] = 2,
     ray: Ray = False,
     score: Score = None,
@@ -70,13 +70,13 @@ def evaluate(
     labels: Labels = None,
     providers: Providers = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for results; one with results of this run is gone on with.")
+        Path, typer.Option("--output", "-o", help="Folder for results; if it has results of this run, the run resumes.")
     ] = Path("evaluation"),
     as_json: Json = False,
 ) -> None:
-    """Measure how good maps are on annotated images, by the literature's protocols."""
+    """Measure how good maps are on annotated images, with published protocols."""
     if crops not in (1, 10) or curve_steps < 1 or not tolerance >= 0:
-        raise UsageError("--crops is 1 or 10, --steps at least 1 and --tolerance not negative")
+        raise UsageError("--crops must be 1 or 10, --steps at least 1 and --tolerance not negative")
     left_out: list[OnnxplainError] = []
     arguments: dict[str, Any] = {
         "layer": layer,

@@ -1,4 +1,4 @@
-"""The command `seeds`: localisation cues for segmentation learnt from image labels."""
+"""The command `seeds`: localisation cues for weakly supervised segmentation."""
 
 from __future__ import annotations
 
@@ -45,17 +45,18 @@ def seeds(
     model: Model = None,
     images: Images = None,
     target: Targets = None,
-    above: Annotated[float, typer.Option(min=0, max=1, help="The probability that a target must have.")] = 0,
+    above: Annotated[float, typer.Option(min=0, max=1, help="Minimum probability of a target.")] = 0,
     annotations: Annotated[
         Path | None,
-        typer.Option(help="The classes of each image (COCO, VOC, ImageNet, CSV); IMAGES is then their folder."),
+        typer.Option(help="Classes of each image (COCO, VOC, ImageNet, CSV); IMAGES is then the folder of the images."),
     ] = None,
     mapping: MappingFile = None,
     foreground: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of a map's maximum above which a cell is of the class.")
+        float, typer.Option(min=0, max=1, help="Fraction of the map's maximum above which a cell belongs to the class.")
     ] = SeedRules.foreground,
     background: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the cells, of the lowest saliency, that are background.")
+        float,
+        typer.Option(min=0, max=1, help="Fraction of the cells, those with the lowest saliency, that are background."),
     ] = SeedRules.background,
     grid: Annotated[int, typer.Option(min=1, max=1000, help="Rows and columns of cells.")] = SeedRules.grid,
     method: Method = "grad-cam",
@@ -65,15 +66,15 @@ def seeds(
     labels: Labels = None,
     providers: Providers = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for seeds; one with seeds of this run is gone on with.")
+        Path, typer.Option("--output", "-o", help="Folder for seeds; if it has seeds of this run, the run resumes.")
     ] = Path("seeds"),
     as_json: Json = False,
 ) -> None:
-    """Write seeds for weakly supervised segmentation: cells that surely show a class, or the background."""
+    """Write seeds for weakly supervised segmentation: cells that almost certainly show a class or the background."""
     if annotations and (target or above):
-        raise UsageError("the annotations say which classes an image shows; leave --target and --above out")
+        raise UsageError("the annotations define the classes of an image; omit --target and --above")
     if mapping and not annotations:
-        raise UsageError("--mapping is from the classes of annotations; give them by --annotations")
+        raise UsageError("--mapping maps annotated classes; add --annotations")
     path = model or embedded.MODEL
     source = parse(path)
     maps = MethodMaps(
@@ -108,9 +109,9 @@ def seeds(
 def _annotated(
     maps: MethodMaps, rules: SeedRules, annotations: Path, images: list[str] | None, mapping: Path | None
 ) -> tuple[Seeder, Mapping[str, Entry], Numbering, dict[str, Any]]:
-    """What finds the seeds by the annotations' classes, the images, the values, and what tells the run from others."""
+    """The seeder for the annotated classes, the images, the numbering, and the identity of the run."""
     if len(images or ()) > 1:
-        raise UsageError("with --annotations, one folder of images is given at most")
+        raise UsageError("with --annotations, give at most one folder of images")
     given = read_mapping(mapping) if mapping else None
     dataset = read_dataset(annotations, images[0] if images else None)
     classes = ClassMapping(maps.labels, maps.classes, given, mapping)

@@ -23,17 +23,17 @@ def sweep(
     layer: Annotated[
         list[str] | None,
         typer.Option(
-            "--layer", "--layers", help="Layers; may be repeated; blocks: the ends of residual blocks; default: all."
+            "--layer", "--layers", help="Layers; repeatable; blocks: the ends of residual blocks; default: all."
         ),
     ] = None,
     method: Method = "grad-cam",
     option: Options = None,
     rules: Rules = None,
     target: Annotated[str | None, typer.Option("--target", "-t", help="Class index, label, or top1.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("sweep.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")] = Path("sweep.png"),
     as_json: Json = False,
 ) -> None:
-    """Explain one prediction at every layer in one go: pictures, agreement by depth, time and memory."""
+    """Explain one prediction at every layer in one run: pictures, agreement by depth, time and memory."""
     source, photo = model_and_photo(model, image)
     found = sweep_layers(
         source,

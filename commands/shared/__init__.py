@@ -1,1 +1,1 @@
-"""What commands share: options, and what they print."""
+"""Shared by the commands: options, output and lazy loading."""

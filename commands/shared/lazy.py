@@ -1,4 +1,4 @@
-"""Commands that are imported when they are called for, so that `onnxplain --help` need not wait for what they need."""
+"""Commands that are imported only when they run, so that `onnxplain --help` does not wait for their imports."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FOLDER = Path(__file__).parents[1]
 
 
 class LazyCommand(TyperCommand):
-    """One of `COMMANDS`: the list of commands reads its help from the source; all else imports its module."""
+    """One of `COMMANDS`: the command list reads its help from the source; everything else imports its module."""
 
     def __init__(self, name: str, **_: Any) -> None:
-        """Takes the name alone, of all that Typer knows of a function that stands for the command's."""
+        """Uses only the name; Typer's other arguments describe the placeholder function."""
         super().__init__(name)
         self.module = COMMANDS[name]
         del self.help, self.params, self.callback  # so that Python asks `__getattr__` for them
 
     def __getattr__(self, attribute: str) -> Any:
-        """What is asked for the first time."""
+        """An attribute, on first access."""
         if attribute == "help":
             self.help = self._docstring()
         elif attribute in ("params", "callback"):
@@ -36,13 +36,13 @@ class LazyCommand(TyperCommand):
         return getattr(self, attribute)
 
     def _docstring(self) -> str | None:
-        """That of the command's function."""
+        """The docstring of the command's function."""
         source = FOLDER.joinpath(*self.module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
         functions = [one for one in ast.parse(source).body if isinstance(one, ast.FunctionDef)]
         return next(ast.get_docstring(one) for one in functions if one.name == self.name)
 
     def _imported(self) -> Any:
-        """The command that Typer makes of the function itself."""
+        """The command that Typer makes from the real function."""
         module = import_module(f"..{self.module}", __package__)
         app = typer.Typer(add_completion=False)
         app.command(self.name)(vars(module)[str(self.name)])
@@ -52,8 +52,8 @@ class LazyCommand(TyperCommand):
 def add_commands(app: typer.Typer) -> None:
     """Adds all commands to the app."""
 
-    def stand_in() -> None:
-        """In the place of a command's function, which Typer wants at once."""
+    def placeholder() -> None:
+        """Replaces the command's function, which Typer requires immediately."""
 
     for name in COMMANDS:
-        app.command(name, cls=LazyCommand)(stand_in)
+        app.command(name, cls=LazyCommand)(placeholder)

@@ -1,4 +1,4 @@
-"""The options that commands share: their names, help and types, and those of running a model as one group."""
+"""The options that commands share: names, help and types; options for running a model form one group."""
 
 from __future__ import annotations
 
@@ -22,46 +22,48 @@ from ...graph_rewrites.maps.registry import METHODS
 Model = Annotated[Path | None, typer.Argument(help="An ONNX file; default: the embedded EfficientNet-Lite0.")]
 Layers = Annotated[
     list[str] | None,
-    typer.Option("--layer", "--layers", help="Layer to explain, or all; may be repeated; default: the last one."),
+    typer.Option("--layer", "--layers", help="Layer to explain, or all; repeatable; default: the last one."),
 ]
 Score = Annotated[
     str | None,
-    typer.Option(help="What is explained: an output, an expression as max(boxes[:, 4:], axis=2), or an .onnx file."),
+    typer.Option(
+        help="Score to explain: an output, an expression such as max(boxes[:, 4:], axis=2), or an .onnx file."
+    ),
 ]
 Method = Annotated[str, typer.Option(help=f"One of {', '.join((*METHODS, *MULTI_PASS))}.")]
 Methods = Annotated[
     list[str] | None,
-    typer.Option("--method", "--methods", help="Methods, by comma or repeated; default: those of the paper."),
+    typer.Option("--method", "--methods", help="Methods, comma-separated or repeated; default: those of the paper."),
 ]
 Rules = Annotated[str | None, typer.Option(help="Backward rules: standard, guided, deconvnet, mwp, or your own.")]
-Options = Annotated[
-    list[str] | None, typer.Option("--option", help="An option of the method, name=value; may be repeated.")
-]
+Options = Annotated[list[str] | None, typer.Option("--option", help="An option of the method, name=value; repeatable.")]
 Inputs = Annotated[
-    list[str] | None, typer.Option("--input", help="A further input, name=file (.npy, or a picture as a mask).")
+    list[str] | None, typer.Option("--input", help="A further input, name=file (.npy, or an image as a mask).")
 ]
-Labels = Annotated[Path | None, typer.Option(help="Class names: a text file, one a line, or a JSON list.")]
+Labels = Annotated[Path | None, typer.Option(help="Class names: a text file, one per line, or a JSON list.")]
 Targets = Annotated[
-    list[str] | None, typer.Option("--target", "-t", help="Class index, label, top1, top5 ...; may be repeated.")
+    list[str] | None, typer.Option("--target", "-t", help="Class index, label, top1, top5 ...; repeatable.")
 ]
 PreprocessText = Annotated[
     str | None,
     typer.Option("--preprocess", help="A preset (imagenet, tf, caffe, raw, uint8), or preset,name=value,..."),
 ]
 Providers = Annotated[
-    list[str] | None, typer.Option("--providers", help="cpu, cuda ...; default: cuda where it is usable, else cpu.")
+    list[str] | None, typer.Option("--providers", help="cpu, cuda ...; default: cuda if usable, else cpu.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Ray = Annotated[
-    bool, typer.Option("--ray", help="On a Ray cluster, the one that runs or one of this machine; can be gone on with.")
+    bool, typer.Option("--ray", help="Use a Ray cluster: the running one, or one on this machine; resumable.")
 ]
 Layer = Annotated[str | None, typer.Option("--layer", help="Layer to explain; default: the last one.")]
 MappingFile = Annotated[
     Path | None,
-    typer.Option(help="From the data set's classes to the model's: .json or a .csv of two columns; else by name."),
+    typer.Option(
+        help="Maps classes of the data set to classes of the model: .json or a .csv with two columns; default: by name."
+    ),
 ]
 ImageFolder = Annotated[
-    Path | None, typer.Option(help="Folder of the images; default: the data set's own, else that of DATA.")
+    Path | None, typer.Option(help="Folder of the images; default: that of the data set, or of DATA.")
 ]
 Image = Annotated[Path | None, typer.Argument(help="An image; default: the embedded photo.")]
 Photo = Annotated[Path, typer.Argument(help="An image.")]
@@ -70,7 +72,7 @@ Images = Annotated[list[str] | None, typer.Argument(help="Images, folders or glo
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What every command that runs a model lets the user choose."""
+    """Options of every command that runs a model."""
 
     score: Score = None
     further: Inputs = None
@@ -95,7 +97,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class MapOptions(RunOptions):
-    """What commands that draw maps at layers let the user choose besides."""
+    """Further options of commands that draw maps at layers."""
 
     layer: Layers = None
     rules: Rules = None
@@ -106,7 +108,7 @@ class MapOptions(RunOptions):
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, whose first parameter is one of the classes above, with that one's fields as options of its own."""
+    """The command with the fields of its first parameter, one of the classes above, as its own options."""
     hints = get_type_hints(command, include_extras=True)
     first, *own = inspect.signature(command).parameters.values()
     group = hints.pop(first.name)
@@ -141,7 +143,7 @@ def model_and_photos(model: Path | None, images: list[str] | None) -> tuple[Path
     """The model and the image files that `images` names, or the embedded ones.
 
     Raises:
-        UsageError: a model without images, or a name that stands for no image.
+        UsageError: a model without images, or a name that matches no image.
     """
     if model is not None and not images:
         raise UsageError("no images given; add images, folders or globs after the model")
@@ -149,5 +151,5 @@ def model_and_photos(model: Path | None, images: list[str] | None) -> tuple[Path
 
 
 def method_names(texts: Sequence[str] | None, default: Sequence[str]) -> list[str]:
-    """Methods by name, given by comma or one by one."""
+    """Method names, comma-separated or one by one."""
     return [name.strip() for text in texts or default for name in text.split(",")]

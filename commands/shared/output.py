@@ -1,4 +1,4 @@
-"""What the commands write to the terminal and to files: results, notes, progress, errors, pictures."""
+"""Output of the commands, on the terminal and in files: results, notes, progress, errors, pictures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ screen, notes = Console(), Console(stderr=True)
 
 
 def show(data: Any, shown: RenderableType, as_json: bool) -> None:
-    """Prints the result: `data` for programs, or what is shown to people."""
+    """Prints the result: `data` for programs, `shown` for people."""
     if as_json:
         print(json.dumps(data, ensure_ascii=False, indent=2))
     else:
@@ -34,7 +34,7 @@ def show(data: Any, shown: RenderableType, as_json: bool) -> None:
 def save_comparison(
     comparison: Comparison, output: Path, as_json: bool, describe: Callable[[Explanation], str] = name_of
 ) -> None:
-    """Writes the picture of a comparison, each map described below it, and prints what is in it."""
+    """Writes the picture of a comparison, with a description below each map, and prints its contents."""
     write_image(output, contact_sheet(comparison, describe=describe))
     cells = comparison.cells.items()
     rows = [{"row": row, "column": column, **row_of(one, output)} for (row, column), one in cells]
@@ -63,13 +63,13 @@ def steps(each: Iterable[Any], total: int) -> Iterator[Any]:
 
 
 def note_assumption(model: ExplainedModel) -> None:
-    """Tells of preprocessing that is neither given nor recorded."""
+    """Prints a note if preprocessing is neither given nor recorded."""
     if model.preprocess_is_assumed:
         notes.print(f"note: the model records no preprocessing; assuming {model.preprocess}, see --preprocess")
 
 
 def report_all(failures: Sequence[OnnxplainError]) -> None:
-    """Names what failed, and then exits with 1."""
+    """Prints the failures, and then exits with 1."""
     for failure in failures:
         report_error(failure)
     if failures:
@@ -77,10 +77,10 @@ def report_all(failures: Sequence[OnnxplainError]) -> None:
 
 
 def shortened(failures: Sequence[OnnxplainError], place: Path, most: int = 10) -> list[OnnxplainError]:
-    """The failures that are named on the terminal; where there are more, the last one names the file that has all."""
+    """The failures to print; if there are more, the last line names the file that lists all."""
     if len(failures) <= most:
         return list(failures)
-    return [*failures[:most], OnnxplainError(f"{len(failures) - most} more images failed; {place} has all")]
+    return [*failures[:most], OnnxplainError(f"{len(failures) - most} more images failed; {place} lists all of them")]
 
 
 def report_error(error: OnnxplainError) -> None:

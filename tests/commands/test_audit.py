@@ -78,7 +78,7 @@ def test_two_models_and_failures(folder: Path) -> None:
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 11
     assert "gone0.png: cannot be read" in lines[0]
-    assert lines[-1] == "error: 2 more images failed; both/audit.json has all"
+    assert lines[-1] == "error: 2 more images failed; both/audit.json lists all of them"
     found = json.loads((folder / "both" / "audit.json").read_text())
     assert len(found["failures"]) == 12
     assert list(found["models"]) == ["colours", "nameless"]
@@ -130,7 +130,7 @@ def test_groups_and_classes_of_a_data_set_without_them(folder: Path) -> None:
         (["colours.onnx", "lost.csv"], 2, ["lost.csv", "none of its images"]),
         (["colours.onnx", "pink.csv"], 2, ["pink.csv", "'mauve', 'pink'", "--mapping"]),
         (["nameless.onnx", "data.csv"], 2, ["data.csv", "none of its labels", "--labels"]),
-        (["colours.onnx", "data.csv", "--against", "./colours.onnx"], 2, ["is the model itself"]),
+        (["colours.onnx", "data.csv", "--against", "./colours.onnx"], 2, ["is the same model"]),
         (["colours.onnx", "data.csv", "--against", "none.onnx"], 1, ["none.onnx", "no such file"]),
         (["colours.onnx", "data.csv", "--score", "max(scores, axis=1)"], 2, ["colours", "classifier"]),
         (["colours.onnx", "data.csv", "--layer", "fetures"], 2, ["'fetures'", "'features'"]),

@@ -60,7 +60,7 @@ def test_long_lists_of_failures_are_cut_short(tmp_path: Path) -> None:
     result = run(tmp_path, *BASE, "--metric", "energy")
     lines = result.stderr.strip().splitlines()
     assert (result.returncode, len(lines)) == (1, 11)
-    assert lines[-1] == "error: 3 more images failed; evaluation/results.jsonl has all"
+    assert lines[-1] == "error: 3 more images failed; evaluation/results.jsonl lists all of them"
     page = (tmp_path / "evaluation" / "index.html").read_text()
     assert "13 images could not be measured" in page
     assert "<i>" not in page
@@ -79,7 +79,7 @@ def test_long_lists_of_failures_are_cut_short(tmp_path: Path) -> None:
         (["colours.onnx", "boxes.csv", "--mapping", "none.csv"], 1, ["none.csv", "cannot be read"]),
         (["colours.onnx", "boxes.csv", "--mapping", "map.csv"], 2, ["map.csv", "2 classes", "'green', 'blue'"]),
         (["colours.onnx", "boxes.csv", "--mapping", "wrong.csv"], 2, ["wrong.csv", "'rde'", "'red'"]),
-        (["colours.onnx", "boxes.csv", "--crops", "5"], 2, ["--crops is 1 or 10"]),
+        (["colours.onnx", "boxes.csv", "--crops", "5"], 2, ["--crops must be 1 or 10"]),
         (["colours.onnx", "boxes.csv", "--crops", "10"], 2, ["ten crops", "resize=256"]),
         (["colours.onnx", "boxes.csv", "--rank-by", "drop"], 2, ["'drop'", "is not measured"]),
         (
