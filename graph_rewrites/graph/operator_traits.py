@@ -22,19 +22,24 @@ Values: TypeAlias = Literal["in place", "reshaped", "rearranged", "picked"]
 class Traits:
     """The facts of an operator; all false or None for one without a row.
 
+    Sums, products, weights and windows of operators on integers are those of the reals that the integers stand for;
+    functions are functions of floats.
+
     Attributes:
         pointwise: each element of the output depends on one position of each input alone, by broadcasting.
         one_to_one: a unit of the output is a unit of the input that went through a function: of the input it is the
-            unit at the same place that raises it most.
-        rectifies: passes positive values and cuts off or damps negative ones; some operators only for some operands.
+            unit at the same place that raises it most. Shares of a fixed total are none, nor is what loses its size.
+        rectifies: passes values on one side of zero as they are, and cuts off those on the other or damps them all
+            alike; some operators only for some operands.
         gates: pointwise, with values in [0, 1].
-        odd: a pointwise function with f(-x) = -f(x), so that its values have either sign.
-        singular: a pointwise function whose derivative is infinite somewhere in its domain or at its end.
+        odd: a pointwise function of one input, not the identity, with f(-x) = -f(x), so that its values have either
+            sign.
+        singular: a pointwise function of one input whose slope grows without bound towards a point or an end.
         final: turns scores into probabilities or their logarithms, and keeps their order.
         adds: the sum or mean of its inputs.
         multiplies: the product of its two inputs.
-        scales: of two inputs, by which one is scaled, shifted or bounded by the other.
-        affine: what it makes of its first input, the others fixed, is affine and loses nothing.
+        scales: of two inputs, by which one is scaled, shifted or bounded by the other; not their sum.
+        affine: pointwise; what it makes of its first input, the others fixed, is affine and loses nothing.
         averages: a sum of one input over axes or windows, with equal weights.
         values: every value of the output is one of its inputs', or a constant between them: all in place, all in the
             same order under another shape, all rearranged, or some picked, repeated or joined.
@@ -43,18 +48,20 @@ class Traits:
         pools: sums up windows of each channel by itself.
         resamples: makes spatial axes longer or shorter by interpolation.
         normalises: takes the mean or the size out of values along axes.
-        channels: the axis that is the channels' by definition, 1 or -1.
-        keeps_axes: each axis of the output is the input's of the same index, though perhaps longer or shorter.
+        channels: the axis of the channels in a convolution, pooling or normalisation, 1 or -1.
+        keeps_axes: each axis of the output is the input's of the same index, though perhaps longer or shorter, where
+            the number of axes stays; one that is summed up, or made of others by weights, is not.
         makes_maps: makes feature maps of feature maps, which are worth explaining.
         recurrent: goes through a sequence step by step.
         body: runs a graph of its own.
         random: draws other numbers each time.
-        finite: puts out no infinities that are meant, such as a mask of attention; "if its inputs are", or always.
+        finite: puts out no infinities that are meant, such as a mask of attention: always what has weights or
+            normalises; "if its inputs are" what is affine or moves all values. None says nothing.
         quantised: its first output holds integers that stand for reals.
-        reads_quantised: takes integers for the reals that they stand for.
+        reads_quantised: takes or makes integers for the reals that they stand for.
         output_scale: the index of the input that is the scale of the output; its zero point comes next.
-        keeps_scale: its output is quantised as its first input is.
-        holds_tensors: makes or passes on a sequence or an optional.
+        keeps_scale: takes integers, and its output is quantised as its first input is.
+        holds_tensors: makes or passes on a sequence or an optional; what a body makes is the body's.
         takes_tensors: takes a tensor out of a sequence or an optional.
     """
 
@@ -104,16 +111,20 @@ class Traits:
 NONE = Traits()
 POINTWISE = Traits(pointwise=True, keeps_axes=True, makes_maps=True)
 ACTIVATION = replace(POINTWISE, one_to_one=True)
-IN_PLACE = replace(POINTWISE, values="in place", keeps_scale=True)
-RESHAPED = Traits(values="reshaped", keeps_scale=True)
-REARRANGED = Traits(values="rearranged", keeps_scale=True)
-PICKED = Traits(values="picked")
-CONVOLUTION = Traits(weighted=True, convolves=True, channels=1, makes_maps=True)
-PRODUCT = Traits(weighted=True)
+AFFINE = replace(POINTWISE, affine=True, finite="if its inputs are")
+IN_PLACE = replace(POINTWISE, values="in place", affine=True, keeps_scale=True)
+RESHAPED = Traits(values="reshaped", finite="if its inputs are", keeps_scale=True)
+REARRANGED = Traits(values="rearranged", finite="if its inputs are", keeps_scale=True)
+PICKED = Traits(values="picked", keeps_scale=True)
+PRODUCT = Traits(weighted=True, finite="always")
+CONVOLUTION = replace(PRODUCT, convolves=True, channels=1, makes_maps=True)
 POOL = Traits(pools=True, channels=1, keeps_axes=True, makes_maps=True)
-NORM = Traits(normalises=True, channels=1, keeps_axes=True, makes_maps=True)
-LAYER_NORM = Traits(normalises=True, channels=-1, keeps_axes=True)
+NORM = Traits(normalises=True, channels=1, keeps_axes=True, makes_maps=True, finite="always")
+LAYER_NORM = replace(NORM, channels=-1, makes_maps=False)
 QUANTISED = Traits(quantised=True, reads_quantised=True)
+QUANTISED_POINTWISE = replace(QUANTISED, pointwise=True, keeps_axes=True, makes_maps=True)
+QUANTISED_PRODUCT = replace(QUANTISED, weighted=True)
+QUANTISED_CONVOLUTION = replace(CONVOLUTION, finite=None, quantised=True, reads_quantised=True)
 MS = "com.microsoft::"
 
 # fmt: off
@@ -142,41 +153,44 @@ TRAITS: dict[str, Traits] = {
     f"{MS}BiasGelu": ACTIVATION,
     # Elementary functions.
     "Sqrt": replace(ACTIVATION, singular=True),
+    "Log": replace(ACTIVATION, singular=True),
+    "Acosh": replace(ACTIVATION, singular=True),
+    "Asin": replace(ACTIVATION, odd=True, singular=True),
+    "Atanh": replace(ACTIVATION, odd=True, singular=True),
     "Exp": ACTIVATION,
-    "Log": replace(POINTWISE, singular=True),
+    "Shrink": replace(ACTIVATION, odd=True),
+    "Erf": replace(ACTIVATION, odd=True),
+    "Atan": replace(ACTIVATION, odd=True),
+    "Sinh": replace(ACTIVATION, odd=True),
+    "Asinh": replace(ACTIVATION, odd=True),
     "Acos": replace(POINTWISE, singular=True),
-    "Acosh": replace(POINTWISE, singular=True),
     "Reciprocal": replace(POINTWISE, odd=True, singular=True),
-    "Asin": replace(POINTWISE, odd=True, singular=True),
-    "Atanh": replace(POINTWISE, odd=True, singular=True),
-    "Neg": replace(POINTWISE, odd=True, affine=True),
-    "Shrink": replace(POINTWISE, odd=True),
-    "Erf": replace(POINTWISE, odd=True),
+    "Neg": replace(AFFINE, odd=True),
     "Sin": replace(POINTWISE, odd=True),
     "Tan": replace(POINTWISE, odd=True),
-    "Atan": replace(POINTWISE, odd=True),
-    "Sinh": replace(POINTWISE, odd=True),
-    "Asinh": replace(POINTWISE, odd=True),
+    "Round": replace(POINTWISE, odd=True),
+    "Sign": replace(POINTWISE, odd=True),
     "Abs": POINTWISE,
     "Cos": POINTWISE,
     "Cosh": POINTWISE,
     "Floor": POINTWISE,
     "Ceil": POINTWISE,
-    "Round": POINTWISE,
-    "Sign": POINTWISE,
     "Not": POINTWISE,
     "IsNaN": POINTWISE,
     "IsInf": POINTWISE,
+    "ai.onnx.ml::Binarizer": replace(POINTWISE, gates=True),
     # Arithmetic and selection.
-    "Add": replace(POINTWISE, adds=True, affine=True, finite="if its inputs are"),
-    "Sum": replace(POINTWISE, adds=True, affine=True),
-    "Mean": replace(POINTWISE, adds=True, affine=True),
-    "Sub": replace(POINTWISE, scales=True, affine=True, finite="if its inputs are"),
-    "Mul": replace(POINTWISE, scales=True, multiplies=True, affine=True, finite="if its inputs are"),
-    "Div": replace(POINTWISE, scales=True, affine=True, finite="if its inputs are"),
+    "Add": replace(AFFINE, adds=True),
+    "Sum": replace(AFFINE, adds=True),
+    "Mean": replace(AFFINE, adds=True),
+    f"{MS}BiasAdd": replace(AFFINE, adds=True),
+    "Sub": replace(AFFINE, scales=True),
+    "Mul": replace(AFFINE, scales=True, multiplies=True),
+    "Div": replace(AFFINE, scales=True),
     "Max": replace(POINTWISE, scales=True, values="picked", rectifies=True),
     "Min": replace(POINTWISE, scales=True, values="picked", rectifies=True),
     "Where": replace(POINTWISE, values="picked", rectifies=True),
+    "SwiGLU": POINTWISE,
     "Pow": POINTWISE,
     "Mod": POINTWISE,
     "BitShift": POINTWISE,
@@ -190,42 +204,42 @@ TRAITS: dict[str, Traits] = {
     "LessOrEqual": POINTWISE,
     # Operators that move values.
     "Identity": replace(IN_PLACE, finite="if its inputs are", holds_tensors=True),
-    "Dropout": IN_PLACE,
+    "Dropout": replace(IN_PLACE, finite="if its inputs are", keeps_scale=False),
     "Cast": IN_PLACE,
-    "CastLike": replace(POINTWISE, values="in place"),
-    "Reshape": replace(RESHAPED, finite="if its inputs are"),
-    "Squeeze": replace(RESHAPED, finite="if its inputs are"),
-    "Unsqueeze": replace(RESHAPED, finite="if its inputs are"),
+    "CastLike": IN_PLACE,
+    "Reshape": RESHAPED,
+    "Squeeze": RESHAPED,
+    "Unsqueeze": RESHAPED,
     "Flatten": RESHAPED,
-    "Transpose": replace(REARRANGED, makes_maps=True, finite="if its inputs are"),
-    "DepthToSpace": replace(REARRANGED, keeps_axes=True),
-    "SpaceToDepth": replace(REARRANGED, keeps_axes=True),
-    "Slice": replace(PICKED, keeps_axes=True, makes_maps=True, keeps_scale=True),
-    "Pad": replace(PICKED, keeps_axes=True, makes_maps=True, keeps_scale=True),
-    "Concat": replace(PICKED, keeps_axes=True, makes_maps=True),
-    "Split": replace(PICKED, keeps_axes=True, keeps_scale=True),
-    "Gather": replace(PICKED, keeps_axes=True, keeps_scale=True),
-    "Expand": replace(PICKED, keeps_scale=True),
-    "Tile": replace(PICKED, keeps_scale=True),
+    "Transpose": replace(REARRANGED, makes_maps=True),
+    "DepthToSpace": REARRANGED,
+    "SpaceToDepth": REARRANGED,
+    "ReverseSequence": REARRANGED,
+    "Slice": replace(PICKED, keeps_axes=True, makes_maps=True),
+    "Pad": replace(PICKED, keeps_axes=True, makes_maps=True),
+    "Concat": replace(PICKED, keeps_axes=True, makes_maps=True, keeps_scale=False),
+    "Trilu": replace(PICKED, pointwise=True, keeps_axes=True, makes_maps=True),
+    "Split": replace(PICKED, keeps_axes=True),
+    "Gather": replace(PICKED, keeps_axes=True),
+    "Expand": replace(PICKED, keeps_axes=True),
+    "Tile": replace(PICKED, keeps_axes=True),
+    "Compress": replace(PICKED, keeps_axes=True),
+    "Unique": replace(PICKED, keeps_axes=True),
     "GatherElements": PICKED,
     "GatherND": PICKED,
     "ReduceMax": PICKED,
     "ReduceMin": PICKED,
-    "GlobalMaxPool": PICKED,
-    "Trilu": PICKED,
     "TopK": PICKED,
-    "Compress": PICKED,
-    "ReverseSequence": PICKED,
-    "Unique": PICKED,
+    "GlobalMaxPool": replace(PICKED, keeps_scale=False),
     # Layers with weights.
-    "Conv": replace(CONVOLUTION, finite="always"),
+    "Conv": CONVOLUTION,
     "ConvTranspose": CONVOLUTION,
     f"{MS}FusedConv": CONVOLUTION,
     f"{MS}ConvTransposeWithDynamicPads": CONVOLUTION,
     f"{MS}NhwcConv": replace(CONVOLUTION, channels=-1),
     f"{MS}NhwcFusedConv": replace(CONVOLUTION, channels=-1),
-    "MatMul": replace(PRODUCT, finite="always"),
-    "Gemm": replace(PRODUCT, finite="always"),
+    "MatMul": PRODUCT,
+    "Gemm": PRODUCT,
     # Pooling and resampling.
     "MaxPool": replace(POOL, values="picked", keeps_scale=True),
     f"{MS}NhwcMaxPool": replace(POOL, channels=-1, values="picked", keeps_scale=True),
@@ -237,11 +251,11 @@ TRAITS: dict[str, Traits] = {
     "Resize": replace(NONE, resamples=True, keeps_axes=True, makes_maps=True, keeps_scale=True),
     "Upsample": replace(NONE, resamples=True, keeps_axes=True, makes_maps=True, keeps_scale=True),
     # Normalisation and probabilities.
-    "BatchNormalization": replace(ACTIVATION, normalises=True, channels=1, affine=True, finite="always"),
+    "BatchNormalization": replace(NORM, pointwise=True, one_to_one=True, affine=True),
     "InstanceNormalization": NORM,
     "GroupNormalization": NORM,
     "LRN": replace(NORM, one_to_one=True),
-    "LayerNormalization": replace(LAYER_NORM, finite="always"),
+    "LayerNormalization": LAYER_NORM,
     "RMSNormalization": LAYER_NORM,
     "SimplifiedLayerNormalization": LAYER_NORM,
     f"{MS}SimplifiedLayerNormalization": LAYER_NORM,
@@ -263,34 +277,34 @@ TRAITS: dict[str, Traits] = {
     "Bernoulli": replace(NONE, random=True),
     "Multinomial": replace(NONE, random=True),
     # Quantised tensors.
-    "QuantizeLinear": replace(QUANTISED, output_scale=1, pointwise=True, keeps_axes=True, makes_maps=True),
-    f"{MS}QuantizeLinear": replace(QUANTISED, output_scale=1, pointwise=True, keeps_axes=True, makes_maps=True),
+    "QuantizeLinear": replace(QUANTISED_POINTWISE, output_scale=1),
+    f"{MS}QuantizeLinear": replace(QUANTISED_POINTWISE, output_scale=1),
     "DequantizeLinear": replace(POINTWISE, reads_quantised=True),
     f"{MS}DequantizeLinear": replace(POINTWISE, reads_quantised=True),
-    "DynamicQuantizeLinear": QUANTISED,
-    "MatMulInteger": QUANTISED,
-    "ConvInteger": replace(CONVOLUTION, quantised=True, reads_quantised=True),
-    "QLinearConv": replace(CONVOLUTION, quantised=True, reads_quantised=True, output_scale=6),
-    f"{MS}QLinearConv": replace(CONVOLUTION, quantised=True, reads_quantised=True, output_scale=6),
-    "QLinearMatMul": replace(QUANTISED, output_scale=6),
-    f"{MS}QGemm": replace(QUANTISED, output_scale=7),
-    f"{MS}QLinearAdd": replace(QUANTISED, output_scale=6, pointwise=True, adds=True, keeps_axes=True, makes_maps=True),
-    f"{MS}QLinearMul": replace(QUANTISED, output_scale=6, pointwise=True, keeps_axes=True, makes_maps=True),
-    f"{MS}QLinearSigmoid": replace(QUANTISED, output_scale=3, pointwise=True, keeps_axes=True, makes_maps=True),
-    f"{MS}QLinearLeakyRelu": replace(QUANTISED, output_scale=3, pointwise=True, keeps_axes=True, makes_maps=True),
-    f"{MS}QLinearWhere": replace(QUANTISED, output_scale=7, pointwise=True, keeps_axes=True, makes_maps=True),
+    "DynamicQuantizeLinear": replace(QUANTISED, keeps_axes=True),
+    "MatMulInteger": QUANTISED_PRODUCT,
+    "ConvInteger": QUANTISED_CONVOLUTION,
+    "QLinearConv": replace(QUANTISED_CONVOLUTION, output_scale=6),
+    f"{MS}QLinearConv": replace(QUANTISED_CONVOLUTION, output_scale=6),
+    "QLinearMatMul": replace(QUANTISED_PRODUCT, output_scale=6),
+    f"{MS}QGemm": replace(QUANTISED_PRODUCT, output_scale=7),
+    f"{MS}QLinearAdd": replace(QUANTISED_POINTWISE, output_scale=6, adds=True),
+    f"{MS}QLinearMul": replace(QUANTISED_POINTWISE, output_scale=6, multiplies=True),
+    f"{MS}QLinearSigmoid": replace(QUANTISED_POINTWISE, output_scale=3),
+    f"{MS}QLinearLeakyRelu": replace(QUANTISED_POINTWISE, output_scale=3),
+    f"{MS}QLinearWhere": replace(QUANTISED_POINTWISE, output_scale=7),
     f"{MS}QLinearConcat": replace(QUANTISED, output_scale=0, keeps_axes=True, makes_maps=True),
-    f"{MS}QLinearAveragePool": replace(POOL, quantised=True, reads_quantised=True, output_scale=3),
-    f"{MS}QLinearGlobalAveragePool": replace(QUANTISED, output_scale=3),
-    f"{MS}QLinearReduceMean": replace(QUANTISED, output_scale=3),
-    f"{MS}QLinearSoftmax": replace(QUANTISED, output_scale=3),
-    f"{MS}MatMulIntegerToFloat": replace(NONE, reads_quantised=True),
+    f"{MS}QLinearAveragePool": replace(POOL, averages=True, quantised=True, reads_quantised=True, output_scale=3),
+    f"{MS}QLinearGlobalAveragePool": replace(QUANTISED, output_scale=3, averages=True),
+    f"{MS}QLinearReduceMean": replace(QUANTISED, output_scale=3, averages=True),
+    f"{MS}QLinearSoftmax": replace(QUANTISED, output_scale=3, keeps_axes=True),
+    f"{MS}MatMulIntegerToFloat": replace(NONE, weighted=True, reads_quantised=True),
     f"{MS}QAttention": replace(NONE, reads_quantised=True),
     # Sequences and optionals.
     "SequenceConstruct": replace(NONE, holds_tensors=True),
     "SequenceInsert": replace(NONE, holds_tensors=True),
     "SequenceErase": replace(NONE, holds_tensors=True),
-    "SequenceMap": replace(NONE, holds_tensors=True),
+    "SequenceMap": replace(NONE, body=True, holds_tensors=True),
     "SplitToSequence": replace(NONE, holds_tensors=True),
     "Optional": replace(NONE, holds_tensors=True),
     "SequenceAt": replace(NONE, takes_tensors=True),
