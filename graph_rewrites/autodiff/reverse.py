@@ -13,7 +13,7 @@ arguments: it is called only if somebody wants it. A rule need not undo broadcas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import onnx_graphsurgeon as gs
@@ -27,6 +27,8 @@ from ..graph.reachability import tensors_between
 from ..graph.tensors import Tensor
 from .cotangents import add, sum_to
 from .decompose import decompose
+from .lib.poles import has_pole
+from .lib.singularities import in_two_parts
 from .precision import promoted, promoted_node
 
 Gradient: TypeAlias = Any  # a Tensor, None, or a function that returns a Tensor
@@ -61,7 +63,8 @@ class Rules:
         if result is not None:
             self.taken.append(node.name)
             return result
-        result = GRADIENTS[key](op, node, *flowing) if key in GRADIENTS else None
+        if key in GRADIENTS:
+            result = in_two_parts(op, node, flowing, lambda grads: GRADIENTS[key](op, node, *grads))
         return _through_decomposition(op, node, flowing) if result is None else result
 
 
@@ -79,7 +82,12 @@ def gradient_of(*op_types: str) -> Callable[[Rule], Rule]:
 
 
 def sweep(
-    op: Emitter, nodes: Sequence[gs.Node], cotangents: Mapping[str, Tensor], wanted: Iterable[str], rules: Rules
+    op: Emitter,
+    nodes: Sequence[gs.Node],
+    cotangents: Mapping[str, Tensor],
+    wanted: Iterable[str],
+    rules: Rules,
+    unbounded: bool = False,
 ) -> dict[str, Tensor | None]:
     """Appends the vector-Jacobian product of `nodes` (in topological order).
 
@@ -89,6 +97,7 @@ def sweep(
         cotangents: the gradient that flows into each named output.
         wanted: names of the tensors whose gradients are asked for.
         rules: the gradient rules.
+        unbounded: whether the cotangents may be infinite.
 
     Returns:
         The gradient of each wanted tensor, of its shape; None where it is identically zero. It is of the tensor's
@@ -100,6 +109,7 @@ def sweep(
     wanted = list(wanted)
     path = frozenset(tensors_between(nodes, wanted, cotangents))
     grads: dict[str, Tensor] = {name: promoted(op, grad) for name, grad in cotangents.items()}
+    infinite = set(cotangents if unbounded else ())  # names of the tensors whose gradients may be infinite
     for source in reversed(nodes):
         flowing = [grads.get(tensor.name) for tensor in source.outputs]
         if all(grad is None for grad in flowing) or not any(t.name in path for t in used_tensors(source)):
@@ -107,6 +117,9 @@ def sweep(
         while flowing[-1] is None:
             flowing.pop()
         node = view(source, op.model.opset, path, rules)
+        node = replace(node, unbounded=any(tensor.name in infinite for tensor in source.outputs))
+        if node.unbounded or has_pole(source):
+            infinite.update(tensor.name for tensor in used_tensors(source))
         with op.scope(f"gradient/{op.local(source.name or source.outputs[0].name)}"):
             gradients = rules.gradients(op, *promoted_node(op, node, flowing))
             for tensor, grad in zip([*node.inputs, *node.captured], gradients, strict=True):
@@ -131,5 +144,5 @@ def _through_decomposition(op: Emitter, node: Node, flowing: Sequence[Tensor | N
     }
     tensors = [*body.inputs, *node.captured]  # a function body has the node's own, where `node` has their float32 forms
     wanted = [tensor.name for tensor in tensors if tensor is not None and tensor.name in node.path]
-    grads = sweep(op, body.nodes, cotangents, wanted, node.rules)
+    grads = sweep(op, body.nodes, cotangents, wanted, node.rules, node.unbounded)
     return [grads.pop(tensor.name, None) if tensor is not None else None for tensor in tensors]

@@ -22,6 +22,7 @@ class Node:
         captured: the outer tensors that its subgraphs read; a rule returns their gradients after those of the inputs.
         path: names of the tensors whose gradients are wanted, or lead to such.
         rules: the rules in force, to differentiate a subgraph with.
+        unbounded: whether the gradients of its outputs may be infinite.
     """
 
     op_type: str
@@ -33,6 +34,7 @@ class Node:
     captured: list[Tensor] = field(default_factory=list)
     path: frozenset[str] = frozenset()
     rules: Any = None
+    unbounded: bool = False
 
 
 def view(node: gs.Node, opset: int, path: frozenset[str] = frozenset(), rules: Any = None) -> Node:

@@ -16,6 +16,7 @@ from ..cotangents import add, zeros_like
 from ..decompose import replay
 from ..precision import promoted
 from ..reverse import Gradient, Node, sweep
+from .poles import has_pole
 
 
 class LoopBody:
@@ -153,7 +154,8 @@ def subgraph_vjp(
     outputs = [known.get(tensor.name, tensor) for tensor in graph.outputs]
     if any(grad is not None and _of_other_rank(out, grad) for out, grad in zip(outputs, cotangents, strict=False)):
         return [zeros_like(op, tensor) for tensor in own]  # a branch of an If that is never taken
-    grads = sweep(op, nodes, flowing, [tensor.name for tensor in own], node.rules)
+    unbounded = node.unbounded or has_pole(node.source)  # one of another step may come by
+    grads = sweep(op, nodes, flowing, [tensor.name for tensor in own], node.rules, unbounded)
     return [_no_gradient(op, tensor) if grads[tensor.name] is None else grads[tensor.name] for tensor in own]
 
 

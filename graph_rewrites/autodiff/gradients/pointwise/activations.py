@@ -1,4 +1,4 @@
-"""Activation functions. Masks are `Cast` comparisons: on a CPU, multiplying by one is far cheaper than `Where`."""
+"""Activation functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor
-from ...lib.singularities import masked_at_zero, may_be_infinite
+from ...lib.singularities import masked, masked_at_zero, may_be_infinite, settled
 from ...reverse import Gradient, Node, gradient_of
 
 
@@ -14,14 +14,14 @@ from ...reverse import Gradient, Node, gradient_of
 def relu(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g where x > 0 (0 at x = 0, as PyTorch)."""
     (y,) = node.outputs
-    return [op.Mul(grad, op.cast_like(op.Greater(y, 0.0), grad))]
+    return [masked(op, node, grad, op.Greater(y, 0.0))]
 
 
 @gradient_of("LeakyRelu")
 def leaky_relu(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g where x > 0, else alpha*g (alpha*g at x = 0, as PyTorch)."""
     (x,), alpha = node.inputs, node.attrs["alpha"]
-    return [op.Mul(grad, op.Add(op.Mul(_positive(op, x), 1 - alpha), alpha))]
+    return [settled(op, node, grad, op.Mul(grad, op.Add(op.Mul(_positive(op, x), 1 - alpha), alpha)))]
 
 
 @gradient_of("PRelu")
@@ -30,56 +30,57 @@ def prelu(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     x, slope = node.inputs
 
     def dx() -> Tensor:
-        return op.Mul(grad, op.Add(op.Mul(_positive(op, x), op.Sub(1.0, slope)), slope))
+        dx = op.Mul(grad, op.Add(op.Mul(_positive(op, x), op.Sub(1.0, slope)), slope))
+        return settled(op, node, grad, dx)
 
-    return [dx, lambda: op.Mul(grad, op.Min(x, 0.0))]
+    return [dx, lambda: settled(op, node, grad, op.Mul(grad, op.Min(x, 0.0)))]
 
 
 @gradient_of("ThresholdedRelu")
 def thresholded_relu(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g where x > alpha (0 at x = alpha, as PyTorch's `threshold`)."""
     (x,) = node.inputs
-    return [op.Mul(grad, op.cast_like(op.Greater(x, node.attrs["alpha"]), grad))]
+    return [masked(op, node, grad, op.Greater(x, node.attrs["alpha"]))]
 
 
 @gradient_of("Shrink")
 def shrink(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g where |x| > lambd (0 at |x| = lambd, as PyTorch's shrinks)."""
     (x,) = node.inputs
-    return [op.Mul(grad, op.cast_like(op.Greater(op.Abs(x), node.attrs["lambd"]), grad))]
+    return [masked(op, node, grad, op.Greater(op.Abs(x), node.attrs["lambd"]))]
 
 
 @gradient_of("Elu")
 def elu(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g where x > 0, else g*alpha*exp(x) (g*alpha at x = 0, as PyTorch)."""
-    return [op.Mul(grad, _exponential_slope(op, node, 1.0))]
+    return [settled(op, node, grad, op.Mul(grad, _exponential_slope(op, node, 1.0)))]
 
 
 @gradient_of("Selu")
 def selu(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g*gamma where x > 0, else g*gamma*alpha*exp(x) (g*gamma*alpha at x = 0, as PyTorch)."""
-    return [op.Mul(grad, _exponential_slope(op, node, node.attrs["gamma"]))]
+    return [settled(op, node, grad, op.Mul(grad, _exponential_slope(op, node, node.attrs["gamma"])))]
 
 
 @gradient_of("Celu")
 def celu(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g*exp(min(x, 0)/alpha), which is g where x >= 0."""
     (x,) = node.inputs
-    return [op.Mul(grad, op.Exp(op.Mul(op.Min(x, 0.0), 1 / node.attrs["alpha"])))]
+    return [settled(op, node, grad, op.Mul(grad, op.Exp(op.Mul(op.Min(x, 0.0), 1 / node.attrs["alpha"]))))]
 
 
 @gradient_of("Sigmoid")
 def sigmoid(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g*y*(1 - y)."""
     (y,) = node.outputs
-    return [op.Mul(grad, op.Mul(y, op.Sub(1.0, y)))]
+    return [settled(op, node, grad, op.Mul(grad, op.Mul(y, op.Sub(1.0, y))))]
 
 
 @gradient_of("Tanh")
 def tanh(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g*(1 - y*y)."""
     (y,) = node.outputs
-    return [op.Mul(grad, op.Sub(1.0, op.Mul(y, y)))]
+    return [settled(op, node, grad, op.Mul(grad, op.Sub(1.0, op.Mul(y, y))))]
 
 
 @gradient_of("HardSigmoid")
@@ -87,7 +88,7 @@ def hard_sigmoid(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """y = clip(alpha*x + beta, 0, 1): dx = g*alpha where 0 < y < 1 (0 at both kinks, as PyTorch)."""
     (y,) = node.outputs
     inside = op.cast_like(op.And(op.Greater(y, 0.0), op.Less(y, 1.0)), grad)
-    return [op.Mul(grad, op.Mul(inside, node.attrs["alpha"]))]
+    return [settled(op, node, grad, op.Mul(grad, op.Mul(inside, node.attrs["alpha"])))]
 
 
 @gradient_of("HardSwish")
@@ -96,7 +97,7 @@ def hard_swish(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     (x,) = node.inputs
     c = op.Clip(op.Mul(x, 1 / 6), -0.5, 0.5)
     inside = op.cast_like(op.Less(op.Abs(x), 3.0), grad)
-    return [op.Mul(grad, op.Add(op.Mul(c, op.Add(inside, 1.0)), 0.5))]
+    return [settled(op, node, grad, op.Mul(grad, op.Add(op.Mul(c, op.Add(inside, 1.0)), 0.5)))]
 
 
 @gradient_of("Swish")
@@ -105,7 +106,7 @@ def swish(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     (x,), (y,), alpha = node.inputs, node.outputs, node.attrs["alpha"]
     s = op.Sigmoid(x if alpha == 1 else op.Mul(x, alpha))
     slope = op.Mul(y, op.Sub(1.0, s))
-    return [op.Mul(grad, op.Add(s, slope if alpha == 1 else op.Mul(slope, alpha)))]
+    return [settled(op, node, grad, op.Mul(grad, op.Add(s, slope if alpha == 1 else op.Mul(slope, alpha))))]
 
 
 @gradient_of("Mish")
@@ -113,7 +114,9 @@ def mish(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """y = x*t, t = tanh(softplus(x)): dx = g*(t + x*sigmoid(x)*(1 - t*t))."""
     (x,) = node.inputs
     t = op.Tanh(op.Softplus(x))
-    return [op.Mul(grad, op.Add(t, op.Mul(op.Mul(x, op.Sigmoid(x)), op.Sub(1.0, op.Mul(t, t)))))]
+    return [
+        settled(op, node, grad, op.Mul(grad, op.Add(t, op.Mul(op.Mul(x, op.Sigmoid(x)), op.Sub(1.0, op.Mul(t, t))))))
+    ]
 
 
 @gradient_of("Gelu")
@@ -128,17 +131,17 @@ def gelu(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
         k, c = math.sqrt(2 / math.pi), 0.044715
         t = op.Tanh(op.Mul(x, op.Add(op.Mul(square, k * c), k)))
         slope = op.Mul(op.Mul(x, op.Sub(1.0, op.Mul(t, t))), op.Add(op.Mul(square, 3 * k * c), k))
-        return [op.Mul(grad, op.Mul(op.Add(op.Add(t, 1.0), slope), 0.5))]
+        return [settled(op, node, grad, op.Mul(grad, op.Mul(op.Add(op.Add(t, 1.0), slope), 0.5)))]
     cumulative = op.Mul(op.Add(op.Erf(op.Mul(x, math.sqrt(0.5))), 1.0), 0.5)
     density = op.Mul(op.Exp(op.Mul(square, -0.5)), 1 / math.sqrt(2 * math.pi))
-    return [op.Mul(grad, op.Add(cumulative, op.Mul(x, density)))]
+    return [settled(op, node, grad, op.Mul(grad, op.Add(cumulative, op.Mul(x, density))))]
 
 
 @gradient_of("Softplus")
 def softplus(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g*sigmoid(x), which overflows at neither end."""
     (x,) = node.inputs
-    return [op.Mul(grad, op.Sigmoid(x))]
+    return [settled(op, node, grad, op.Mul(grad, op.Sigmoid(x)))]
 
 
 @gradient_of("Softsign")
@@ -146,7 +149,7 @@ def softsign(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """y = x/(1 + |x|): dx = g/(1 + |x|)^2."""
     (x,) = node.inputs
     root = op.Reciprocal(op.Add(op.Abs(x), 1.0))
-    return [op.Mul(grad, op.Mul(root, root))]
+    return [settled(op, node, grad, op.Mul(grad, op.Mul(root, root)))]
 
 
 @gradient_of("Softmax")

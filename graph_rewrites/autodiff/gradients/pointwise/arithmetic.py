@@ -6,7 +6,7 @@ from functools import reduce
 
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, value_of
-from ...lib.singularities import masked_at_zero
+from ...lib.singularities import masked, masked_at_zero, settled
 from ...reverse import Gradient, Node, gradient_of
 
 
@@ -26,7 +26,7 @@ def sub(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
 def mul(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """dx = g*y, dy = g*x."""
     x, y = node.inputs
-    return [lambda: op.Mul(grad, y), lambda: op.Mul(grad, x)]
+    return [lambda other=other: settled(op, node, grad, op.Mul(grad, other)) for other in (y, x)]
 
 
 @gradient_of("Div")
@@ -36,10 +36,10 @@ def div(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     (z,) = node.outputs
     dx, known = op.Div(grad, y), value_of(y)
     if known is not None and known.all():
-        return [dx, lambda: op.Neg(op.Mul(dx, z))]
+        return [dx, lambda: settled(op, node, grad, op.Neg(op.Mul(dx, z)))]
     return [
         lambda: masked_at_zero(op, grad, dx),
-        lambda: masked_at_zero(op, grad, op.Neg(op.Mul(dx, z))),
+        lambda: settled(op, node, grad, masked_at_zero(op, grad, op.Neg(op.Mul(dx, z)))),
     ]
 
 
@@ -48,7 +48,7 @@ def mod(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     """z = x - y*q with the rounded quotient q: dx = g, dy = -g*q; q = (x - z)/y, a whole number up to rounding."""
     x, y = node.inputs
     (z,) = node.outputs
-    return [grad, lambda: op.Neg(op.Mul(grad, op.Round(op.Div(op.Sub(x, z), y))))]
+    return [grad, lambda: settled(op, node, grad, op.Neg(op.Mul(grad, op.Round(op.Div(op.Sub(x, z), y)))))]
 
 
 @gradient_of("Pow")
@@ -63,16 +63,17 @@ def pow_(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
         if constant is not None and constant.size == 1:
             number = float(constant.reshape(()))
             if number in (1.0, 2.0):
-                return op.Mul(grad, op.Mul(x, 2.0) if number == 2.0 else p)
+                return settled(op, node, grad, op.Mul(grad, op.Mul(x, 2.0) if number == 2.0 else p))
         # Where p = 0 the power is taken to 1 instead, so that 0 * 0^-1 is 0 and not NaN.
         nonzero = op.divisor(p)
-        return masked_at_zero(op, grad, op.Mul(grad, op.Mul(p, op.Pow(x, op.Sub(nonzero, 1.0)))))
+        slope = op.Mul(p, op.Pow(x, op.Sub(nonzero, 1.0)))
+        return settled(op, node, grad, masked_at_zero(op, grad, op.Mul(grad, slope)))
 
     def dp() -> Tensor:
         # log(1) = 0 stands for log(0) where the limit of x^p log(x), or PyTorch's choice for it, is 0.
         guarded = op.And(op.is_zero(x), op.GreaterOrEqual(p, 0.0))
         log = op.Log(op.Add(op.cast_like(guarded, x), x))
-        return op.cast_like(masked_at_zero(op, grad, op.Mul(grad, op.Mul(z, log))), exponent)
+        return op.cast_like(settled(op, node, grad, masked_at_zero(op, grad, op.Mul(grad, op.Mul(z, log)))), exponent)
 
     return [dx, dp]
 
@@ -99,7 +100,7 @@ def extremum(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     reaches = op.GreaterOrEqual if node.op_type == "Max" else op.LessOrEqual
     masks = [op.cast_like(reaches(x, y), grad) for x in node.inputs]
     share = op.Div(grad, reduce(op.Add, masks))
-    return [op.Mul(share, mask) for mask in masks]
+    return [settled(op, node, share, op.Mul(share, mask)) for mask in masks]
 
 
 @gradient_of("Where")
@@ -122,23 +123,23 @@ def clip(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     least = value_of(node.source.inputs[1]) if lower is not None else None  # as it is in the file, before any cast
     is_relu = least is not None and not least.any()
 
-    def masked(*conditions: Tensor) -> Tensor:
-        return op.Mul(grad, op.cast_like(reduce(op.And, conditions), grad)) if conditions else grad
+    def where(*conditions: Tensor) -> Tensor:
+        return masked(op, node, grad, reduce(op.And, conditions)) if conditions else grad
 
     def dx() -> Tensor:
         if is_relu:
             # Asked of y: then the Clip alone reads x, and ONNX Runtime merges it into the Conv that makes x.
-            return masked(op.Greater(y, lower), *([op.Less(y, upper)] if upper is not None else []))
+            return where(op.Greater(y, lower), *([op.Less(y, upper)] if upper is not None else []))
         above = [op.GreaterOrEqual(x, lower)] if lower is not None else []
         below = [op.LessOrEqual(x, upper)] if upper is not None else []
-        return masked(*above, *below)
+        return where(*above, *below)
 
     def dlower() -> Tensor:
-        return masked(op.Less(x, lower), *([op.LessOrEqual(lower, upper)] if upper is not None else []))
+        return where(op.Less(x, lower), *([op.LessOrEqual(lower, upper)] if upper is not None else []))
 
     def dupper() -> Tensor:
         above = op.Greater(x, upper)
-        return masked(above if lower is None else op.Or(above, op.Greater(lower, upper)))
+        return where(above if lower is None else op.Or(above, op.Greater(lower, upper)))
 
     return [dx, dlower, dupper][: len(node.inputs)]
 

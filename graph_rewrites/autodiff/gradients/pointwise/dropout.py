@@ -6,6 +6,7 @@ import onnx_graphsurgeon as gs
 
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, value_of
+from ...lib.singularities import masked, settled
 from ...reverse import Gradient, Node, gradient_of
 
 
@@ -22,9 +23,10 @@ def dropout(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     kept = op.Sub(1.0, dropped)
 
     def dratio() -> Tensor:
-        return op.cast_like(op.Div(op.Mul(op.Mul(grad, node.outputs[0]), trains), kept), ratio)
+        total = op.Div(op.Mul(op.Mul(grad, node.outputs[0]), trains), kept)
+        return op.cast_like(settled(op, node, grad, total), ratio)
 
-    dx = op.Div(op.Mul(grad, op.cast_like(_mask(op, node), grad)), kept)
+    dx = op.Div(masked(op, node, grad, _mask(op, node)), kept)
     return [dx, dratio, None][: len(node.inputs)]
 
 

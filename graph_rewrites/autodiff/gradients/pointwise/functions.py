@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ....build.emitter import Emitter
 from ....graph.operator_traits import traits_of
 from ....graph.tensors import Tensor
-from ...lib.singularities import masked_at_zero
+from ...lib.singularities import masked_at_zero, settled
 from ...reverse import Gradient, Node, gradient_of
 
 Formula: TypeAlias = Callable[[Emitter, Tensor, Tensor, Tensor], Tensor]
@@ -47,7 +47,7 @@ def _register(op_type: str, formula: Formula) -> None:
     @gradient_of(op_type)
     def rule(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
         dx = formula(op, grad, node.inputs[0], node.outputs[0])
-        return [masked_at_zero(op, grad, dx) if traits_of(op_type).singular else dx]
+        return [settled(op, node, grad, masked_at_zero(op, grad, dx) if traits_of(op_type).singular else dx)]
 
 
 for _op_type, _formula in FORMULAS.items():

@@ -14,6 +14,7 @@ from ....graph.tensors import Tensor, dtype_of, rank
 from ...cotangents import sum_to
 from ...decompose import decomposition_of
 from ...lib.quantisers import along
+from ...lib.singularities import masked, settled
 from ...reverse import Gradient, gradient_of
 
 FLOAT32 = gs.Variable("float32", np.dtype(np.float32))
@@ -35,10 +36,10 @@ def quantize_linear(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
         op.GreaterOrEqual(values, op.Mul(op.Sub(op.tensor(low - 0.5, FLOAT32), z), s)),
         op.LessOrEqual(values, op.Mul(op.Sub(op.tensor(high + 0.5, FLOAT32), z), s)),
     )
-    dx = op.Div(op.Mul(grad, op.cast_like(inside, grad)), s)
+    dx = op.Div(masked(op, node, grad, inside), s)
     return [
         op.cast_like(dx, x),
-        lambda: _per_scale(op, op.Neg(op.Div(op.Mul(dx, values), s)), scale, node),
+        lambda: _per_scale(op, settled(op, node, grad, op.Neg(op.Div(op.Mul(dx, values), s))), scale, node),
         None,
     ][: len(node.inputs)]
 
@@ -53,7 +54,7 @@ def dequantize_linear(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
         steps = op.cast_like(q, FLOAT32)
         if zero is not None:
             steps = op.Sub(steps, along(op, op.cast_like(zero, FLOAT32), q, *_layout(node)))
-        return _per_scale(op, op.Mul(g, steps), scale, node)
+        return _per_scale(op, settled(op, node, g, op.Mul(g, steps)), scale, node)
 
     return [lambda: op.Mul(g, along(op, op.cast_like(scale, FLOAT32), q, *_layout(node))), ds, None][: len(node.inputs)]
 

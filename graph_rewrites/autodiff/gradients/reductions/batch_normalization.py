@@ -6,6 +6,7 @@ from functools import reduce
 
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor
+from ...lib.singularities import settled
 from ...reverse import Gradient, Node, gradient_of
 from .normalisation import all_but_channels, over_channels, standardise, standardised_gradient, statistics_gradient
 
@@ -34,7 +35,7 @@ def _inference(op: Emitter, node: Node, grad: Tensor, *_: Tensor | None) -> list
         return op.Mul(op.cast_like(sums(op.Mul(grad, centred)), r), r)
 
     return [
-        op.Mul(grad, op.cast_like(over_channels(op, factor, x), grad)),
+        settled(op, node, grad, op.Mul(grad, op.cast_like(over_channels(op, factor, x), grad))),
         lambda: op.cast_like(dscale(), scale),
         lambda: op.cast_like(sums(grad), scale),
         lambda: op.Neg(op.Mul(op.cast_like(sums(grad), r), factor)),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ....build.builder import Operand
 from ....build.emitter import Emitter
 from ....graph.tensors import Tensor, is_static, rank, value_of
-from ...lib.singularities import masked_at_zero
+from ...lib.singularities import masked_at_zero, settled
 from ...reverse import Gradient, Node, gradient_of
 
 
@@ -33,7 +33,7 @@ def reduce_extremum(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     reaches = op.GreaterOrEqual if node.op_type == "ReduceMax" else op.LessOrEqual
     mask = op.cast_like(reaches(x, y), grad)
     share = op.Div(_kept(op, node, grad), _reduce(op, node, "ReduceSum", mask))
-    return _gradient(node, op.Mul(share, mask))
+    return _gradient(node, settled(op, node, share, op.Mul(share, mask)))
 
 
 @gradient_of("ReduceProd")
