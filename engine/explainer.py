@@ -202,7 +202,7 @@ class Explainer(ExplainedModel):
 
     def _explain(self, batch: list[_Sample], targets: list[int], others: Arrays) -> Iterator[Attempt]:
         stacked = np.stack([sample.tensor for sample in batch])
-        shared = {name: np.repeat(value, len(batch), axis=0) for name, value in others.items()}
+        shared = self.runner.repeated(others, len(batch))
         try:
             arrays = self.run({**shared, self.runner.image: stacked}, targets)
         except UsageError:

@@ -13,7 +13,7 @@ from ..graph_rewrites.errors import OnnxplainError
 from ..graph_rewrites.maps.registry import METHODS
 from .explanation import Explanation
 from .images.preprocess import Preprocess
-from .images.resample import enlarged, normalised
+from .images.resample import enlarged, normalised, placed
 from .runtime.runner import Arrays
 
 # Shown as the papers show them, in the colours of the input.
@@ -49,7 +49,7 @@ class Results:
         """The explanation of one target of one image.
 
         Raises:
-            OnnxplainError: the map is not finite.
+            OnnxplainError: the score or the map is not finite.
         """
         at = f"@{layer}" if len(self.layers) > 1 else ""
         attribution = self._attribution(row, column, at)
@@ -58,6 +58,10 @@ class Results:
         if cam is None and is_pixelwise and attribution is not None:
             cam = np.abs(attribution).max(axis=-1)
         heatmap = self._heatmap(row, column, at)
+        score = float(self.arrays["score"][row, column])
+        if not np.isfinite(score):
+            why = "there is nothing to score, such as a box" if score == -np.inf else "the model overflows on it"
+            raise OnnxplainError(f"{source or 'image'}: the score of target {target} is {score}; {why}")
         if not np.isfinite(heatmap).all():
             raise OnnxplainError(
                 f"{source or 'image'}: the map of target {target} is not finite; the model overflows on it"
@@ -71,7 +75,7 @@ class Results:
             input_heatmap=heatmap,
             target=index,
             label=self.labels[index] if self.labels and index >= 0 else None,
-            score=float(self.arrays["score"][row, column]),
+            score=score,
             logits=logits if self._are_classes else None,
             probability=self._probability(logits, index),
             image=image,
@@ -127,7 +131,11 @@ class Results:
         if f"heatmap{at}" in self.arrays:
             return np.asarray(self.arrays[f"heatmap{at}"][row, column])
         cam = self.arrays[f"cam{at}"][row, column].astype(np.float64)
-        return normalised(enlarged(cam, self.size), 2).astype(np.float32)
+        placement = self.record.get("placements", {}).get(
+            at.removeprefix("@") or next(iter(self.record["layers"]), None)
+        )
+        large = enlarged(cam, self.size) if placement is None else placed(cam, self.size, placement)
+        return normalised(large, 2).astype(np.float32)
 
     def _is_pixelwise(self, at: str) -> bool:
         """By the method, as a file need not hold the map at the layer; of methods unknown here, by that map."""

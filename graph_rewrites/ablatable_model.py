@@ -18,8 +18,10 @@ from .model.model import ModelSource, read
 from .model.writing import write
 from .pipeline.publish import image_layout
 from .targets.axes import channel_axis
-from .targets.grid import grid_of, image_input
+from .targets.grid import first_image, grid_of, image_input
 from .targets.layers import choose_layers
+from .targets.placement import placement_of
+from .targets.samples import named_rows, require_samples, sample_axes
 from .targets.score import ScoreSource, as_matrix, class_score, find_logits
 
 
@@ -46,12 +48,18 @@ def ablation_model(
     work = read(model)
     logits = find_logits(work, score)
     record = logits.record()
+    axes = sample_axes(work)
+    if not axes.sources:
+        require_samples(work, axes, first_image(work, logits.tensor))
     chosen = choose_layers(work, logits.tensor.name, layers)
     if len(chosen) > 1:
         raise UsageError(f"{work.name}: one layer at a time can be ablated, not {len(chosen)}; name one")
     (layer,) = chosen
     image, name = image_input(work, layer), layer.name
+    placement = placement_of(work, layer, image)
     forward = list(work.graph.nodes)
+    require_samples(work, axes, image)
+    rows = [*named_rows(work, axes), *logits.inputs.values()]
 
     op = Emitter(work)
     publish = Publisher(op)
@@ -92,5 +100,7 @@ def ablation_model(
         score=record,
         input={"name": image.name, "layout": image_layout(image)},
         names=publish.names,
+        rows=rows,
+        placements={name: placement.record()} if placement is not None else None,
     )
     return result

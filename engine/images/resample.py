@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,27 @@ def enlarged(values: npt.NDArray[np.float64], size: Sequence[int]) -> npt.NDArra
         values = np.take(values, low, axis)
         values *= 1 - share
         values += upper
+    return values
+
+
+def placed(
+    values: npt.NDArray[np.float64], size: Sequence[int], placement: Mapping[str, Sequence[float]]
+) -> npt.NDArray[np.float64]:
+    """Values [..., *spatial] at their places in [..., *size], linearly between cells and 0 beyond them.
+
+    Args:
+        values: maps.
+        size: the input's spatial sizes.
+        placement: `axes`, `scales` and `offsets` along the input's axes, as an explained model records them.
+    """
+    first = values.ndim - len(size)
+    values = np.transpose(values, [*range(first), *(first + int(axis) for axis in placement["axes"])])
+    for index, new in enumerate(size):
+        old = values.shape[first + index]
+        at = (np.arange(new) - placement["offsets"][index]) / placement["scales"][index]
+        inside = np.abs(at - (old - 1) / 2) <= old / 2
+        weights = np.maximum(0, 1 - np.abs(np.clip(at, 0, old - 1) - np.arange(old)[:, None])) * inside
+        values = np.moveaxis(np.moveaxis(values, first + index, -1) @ weights, -1, first + index)
     return values
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 
 from ...graph_rewrites.ablatable_model import ablation_model
-from ..images.resample import enlarged
 from ..runtime.runner import Arrays, Runner
 from .models import with_activations
 from .registry import Sample, multi_pass_method
@@ -28,7 +27,7 @@ def score_cam(sample: Sample) -> Arrays:
 
     def paint(channel: int, out: np.ndarray) -> None:
         # Enlarged first and brought to [0, 1] then, as in the paper; with half-pixel centres both orders differ.
-        large = enlarged(activation[channel], sample.size)
+        large = sample.at_input_size(activation[channel])
         low, high = large.min(), large.max()
         mask = (large - low) / (high - low) if high > low else np.zeros_like(large)
         np.multiply(sample.image, sample.over_channels(mask), out=out, casting="same_kind")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 
 from ...graph_rewrites.maps.registry import reserve
+from ..images.resample import enlarged, placed
 from ..runtime.runner import Arrays, Runner
 from .batch_tuner import Pace
 
@@ -78,6 +79,12 @@ class Sample:
         """Values [*size] with an axis of 1 for the channels, to go with `image`."""
         return np.expand_dims(values, self.channel_axis)
 
+    def at_input_size(self, maps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Maps [..., *spatial] of the explained layer at the size of `image`, where the layer's cells lie."""
+        record = self.runner.record
+        placement = record.get("placements", {}).get(next(iter(record["layers"]), None))
+        return enlarged(maps, self.size) if placement is None else placed(maps, self.size, placement)
+
     def run(self, paint: Paint, count: int) -> Iterator[Arrays]:
         """The results on `count` changed images, a batch at a time; `paint` is asked for them in order."""
         fixed = self.runner.fixed_batch
@@ -91,9 +98,9 @@ class Sample:
                 batch[filled] = np.rint(canvas)
             filled += 1
             if filled == pace.rows or index == count - 1:
-                others = {n: np.repeat(v, filled, axis=0) for n, v in self.inputs.items() if n != self.runner.image}
+                inputs = self.runner.repeated(self.inputs, filled) | {self.runner.image: batch[:filled]}
                 with pace.timed(filled):
-                    results = self.runner.run({**others, self.runner.image: batch[:filled]}, self.targets)
+                    results = self.runner.run(inputs, self.targets)
                 yield results
                 filled = 0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..images.resample import enlarged, normalised
+from ..images.resample import normalised
 from ..runtime.runner import Arrays, Runner
 from .registry import MultiPassMethod, Progress, Sample, silent
 
@@ -50,7 +50,7 @@ class MultiPassRunner:
         targets = np.broadcast_to(targets, (rows, targets.shape[-1]))
         found = []
         for row in range(rows):
-            single = {name: value[row : row + 1] for name, value in inputs.items()}
+            single = self._runner.rows_of(inputs, row, row + 1)
             base = self._runner.run({**single, **self._neutral}, targets[row])
             ranking = np.argsort(-base["logits"][0], kind="stable")
             resolved = np.where(targets[row] < 0, ranking[-targets[row] - 1], targets[row])
@@ -67,6 +67,6 @@ class MultiPassRunner:
         large = (
             np.abs(arrays["input_gradient"]).max(axis=1 + sample.channel_axis)
             if "input_gradient" in arrays
-            else enlarged(arrays["cam"], sample.size)
+            else sample.at_input_size(arrays["cam"])
         )
         return {**arrays, "heatmap": normalised(large, len(sample.size))}

@@ -12,7 +12,7 @@ from .runner import Arrays, Runner
 
 
 def further_inputs(runner: Runner, wanted: Sequence[str], given: Mapping[str, np.ndarray]) -> Arrays:
-    """The inputs beside the image with a batch axis of 1, by their actual names.
+    """The inputs beside the image, with a batch axis of 1 where they have a row per image, by their actual names.
 
     Args:
         runner: the model.
@@ -32,10 +32,10 @@ def further_inputs(runner: Runner, wanted: Sequence[str], given: Mapping[str, np
     for name, value in feeds.items():
         kind = runner.types[name]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
-        value = value[None] if value.ndim == len(kind.shape.dim) - 1 else value
-        if value.ndim != len(kind.shape.dim) or len(value) != 1:
-            raise UsageError(
-                f"input {name!r} has shape {list(value.shape)}, not [1, ...] of {len(kind.shape.dim)} axes"
-            )
+        has_rows = runner.has_rows(name)
+        value = value[None] if has_rows and value.ndim == len(kind.shape.dim) - 1 else value
+        if value.ndim != len(kind.shape.dim) or (has_rows and len(value) != 1):
+            wanted_shape = f"[1, ...] of {len(kind.shape.dim)} axes" if has_rows else f"{len(kind.shape.dim)} axes"
+            raise UsageError(f"input {name!r} has shape {list(value.shape)}, not {wanted_shape}")
         result[name] = value.astype(dtype)
     return result

@@ -39,6 +39,7 @@ class Runner:
         self.names: dict[str, str] = self.record["names"]
         self.session = Session(model, providers, options)
         self.types = {value.name: value.type.tensor_type for value in model.graph.input}
+        self._rows = _with_rows(model, self.record)
         self.image: str = self.record["input"]["name"]
         weights = {tensor.name for tensor in model.graph.initializer}
         self.others = sorted(set(self.types) - weights - {self.image, self.names["target"]})
@@ -76,16 +77,38 @@ class Runner:
         height, width = self.fixed_batch or rows, self.fixed_targets or targets.shape[1]
         bands = []
         for first in range(0, rows, height):
-            part = {name: _padded(value[first : first + height], height) for name, value in feeds.items()}
+            own = self.rows_of(feeds, first, first + height)
+            part = {name: _padded(value, height) if name in self._rows else value for name, value in own.items()}
             band = _padded(targets[first : first + height], height)
             parts = [self._run_once(part, band[:, at : at + width]) for at in range(0, targets.shape[1], width)]
             bands.append({name: self._beside(name, [one[name] for one in parts]) for name in parts[0]})
-        actual = bands[0] if len(bands) == 1 and rows == height else _below(bands, height, rows)
+        actual = bands[0] if len(bands) == 1 and rows == height else self._below(bands, rows)
         return actual | {logical: actual[name] for logical, name in self.names.items() if name in actual}
+
+    def rows_of(self, inputs: Arrays, first: int, last: int) -> Arrays:
+        """The inputs of some samples; those without a row per sample are the same for all."""
+        return {name: value[first:last] if self.has_rows(name) else value for name, value in inputs.items()}
+
+    def repeated(self, inputs: Arrays, count: int) -> Arrays:
+        """The inputs of one sample for so many."""
+        return {
+            name: np.repeat(value, count, axis=0) if self.has_rows(name) else value for name, value in inputs.items()
+        }
+
+    def has_rows(self, name: str) -> bool:
+        """Whether an input or output, by its logical or actual name, has a row per sample."""
+        return self.names.get(name, name) in self._rows
 
     def _run_once(self, feeds: Arrays, targets: npt.NDArray[np.int64]) -> Arrays:
         width = {self.names["target"]: np.ascontiguousarray(targets)}
         return dict(zip(self.session.outputs, self.session.run(None, {**feeds, **width}), strict=True))
+
+    def _below(self, bands: list[Arrays], rows: int) -> Arrays:
+        """The results of several batches as one, without what filled the last; outputs without rows are the first's."""
+        return {
+            name: np.concatenate([band[name] for band in bands])[:rows] if name in self._rows else value
+            for name, value in bands[0].items()
+        }
 
     def _beside(self, name: str, values: list[np.ndarray]) -> np.ndarray:
         """The results of some targets after another as one."""
@@ -108,9 +131,14 @@ def _padded(values: np.ndarray, rows: int) -> np.ndarray:
     return np.concatenate([values, *[values[-1:]] * short]) if short else values
 
 
-def _below(bands: list[Arrays], height: int, rows: int) -> Arrays:
-    """The results of several batches as one, without what filled the last; outputs without a batch are the first's."""
-    return {
-        name: np.concatenate([band[name] for band in bands])[:rows] if value.ndim and len(value) == height else value
-        for name, value in bands[0].items()
-    }
+def _with_rows(model: onnx.ModelProto, record: dict[str, Any]) -> set[str]:
+    """The inputs and outputs with a row per sample: those of the contract, and what the record says of the model's own.
+
+    Files of version 0.1.0 say nothing: there, those count that have the image's first size.
+    """
+    own = {*record["names"].values(), record["input"]["name"]}
+    if "rows" in record:
+        return own | set(record["rows"])
+    values = (*model.graph.input, *model.graph.output)
+    first = {value.name: list(value.type.tensor_type.shape.dim)[:1] for value in values}
+    return own | {name for name, size in first.items() if size and size == first[record["input"]["name"]]}

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..graph.tensors import Tensor
 from .explained_tensor import ExplainedTensor
-from .heatmap import heatmaps, pixel_heatmap
+from .heatmap import heatmaps, normalised, pixel_heatmap, placed
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,17 @@ class Attribution:
         return self.pixels.native_gradient if self.pixels else self.subject.native_gradient
 
 
+def layer_heatmap(layer: ExplainedTensor, cam: Tensor) -> Tensor:
+    """One map at the input's size: at its place, or over all of the input."""
+    if layer.placement is None:
+        return heatmaps(layer.op, [cam], layer.size)[0]
+    return normalised(layer.op, placed(layer.op, cam, layer.size, layer.placement))
+
+
 def heatmaps_of(maps: Sequence[Attribution]) -> list[Tensor]:
     """The maps at the input's size, [rows, 1, *size] each; in [0, 1], or [-1, 1] where they are signed."""
     op, size = maps[0].subject.op, maps[0].subject.size
     if maps[0].at in ("input", "both"):
         return [pixel_heatmap(op, one.attribution) for one in maps]
-    return heatmaps(op, [one.cam for one in maps], size)
+    spread = iter(heatmaps(op, [one.cam for one in maps if one.subject.placement is None], size))
+    return [next(spread) if one.subject.placement is None else layer_heatmap(one.subject, one.cam) for one in maps]

@@ -17,6 +17,7 @@ from ..graph.node import replace_input, used_tensors
 from ..graph.reachability import needed_nodes, tensors_between
 from ..graph.tensors import Tensor
 from ..model.model import Model
+from ..targets.samples import SampleAxes, sample_axes
 
 # The symbol of the size N*K in the file.
 ROWS = "batch*targets"
@@ -80,8 +81,11 @@ def find_class_batch(model: Model, layers: Sequence[str], score: str) -> ClassBa
     inputs themselves are the place of last resort. Returns None where the batch size is fixed, or where an output after
     the place does not have the batch as its first axis: then K is 1.
     """
-    path = _data_path(model, score)
-    inputs = [tensor for tensor in model.inputs if tensor.name in path]
+    samples = sample_axes(model)
+    if samples.mixed(model.graph.tensors()[score]) is not None:
+        return None  # samples that touch each other would touch their own copies too
+    path = _data_path(model, score, samples)
+    inputs = [tensor for tensor in model.inputs if tensor.name in path and samples.has_rows(tensor)]
     batches = {tensor.shape[0] if tensor.shape else None for tensor in inputs}
     batch = batches.pop() if len(batches) == 1 else None
     if not isinstance(batch, str):
@@ -94,13 +98,14 @@ def find_class_batch(model: Model, layers: Sequence[str], score: str) -> ClassBa
     for index, node in enumerate(nodes if beyond_inputs else ()):
         live |= {tensor.name: tensor for tensor in node.outputs if tensor.name in path}
         live = {name: tensor for name, tensor in live.items() if last_use.get(name, -1) > index}
-        if all(tensor.shape and tensor.shape[0] == batch for tensor in live.values()):
+        if all(tensor.shape and tensor.shape[0] == batch and samples.are_rows(tensor) for tensor in live.values()):
             place = ClassBatch(nodes, index + 1, tuple(live.values()), batch)
         if any(tensor.name in layers for tensor in node.outputs):
             break
     after = _outputs(_repeated_nodes(place, path))
     outputs = [tensor for tensor in model.graph.outputs if tensor.name in after]
-    return place if all(tensor.shape and tensor.shape[0] == batch for tensor in outputs) else None
+    rows = (tensor.shape and tensor.shape[0] == batch and samples.are_rows(tensor) for tensor in outputs)
+    return place if all(rows) else None
 
 
 def _trunk_first(model: Model, layers: Sequence[str]) -> tuple[gs.Node, ...]:
@@ -122,7 +127,7 @@ def repeat_samples(op: Emitter, place: ClassBatch | None, score: str, by: Tensor
     if place is None:
         return Samples(None, {})
     op.model.graph.nodes[:] = place.nodes
-    nodes = _repeated_nodes(place, _data_path(op.model, score))
+    nodes = _repeated_nodes(place, _data_path(op.model, score, sample_axes(op.model)))
     after = _outputs(nodes)
     repeated: dict[str, Tensor] = {}
     with op.inserting_at(place.position), op.scope("repeat"):
@@ -162,9 +167,10 @@ def first_rows(op: Emitter, tensor: Tensor, target: Tensor) -> Tensor:
     return op.Gather(tensor, starts, axis=0)
 
 
-def _data_path(model: Model, score: str) -> set[str]:
-    """Names of the tensors, of any dtype, that depend on the inputs and that the score depends on."""
-    return tensors_between(model.graph.nodes, [tensor.name for tensor in model.inputs], [score], floats_only=False)
+def _data_path(model: Model, score: str, samples: SampleAxes) -> set[str]:
+    """Names of the tensors, of any dtype, that depend on inputs with rows and that the score depends on."""
+    inputs = [tensor.name for tensor in model.inputs if samples.has_rows(tensor)]
+    return tensors_between(model.graph.nodes, inputs, [score], floats_only=False)
 
 
 def _repeated_nodes(place: ClassBatch, path: set[str]) -> list[gs.Node]:

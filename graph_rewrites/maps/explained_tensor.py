@@ -12,6 +12,7 @@ from ..build.emitter import Emitter
 from ..errors import OnnxplainError
 from ..graph.tensors import Tensor
 from ..targets.grid import Grid
+from ..targets.placement import Placement
 from .backward_pass import BackwardPass
 
 FLOAT32 = gs.Variable("float32", np.dtype(np.float32))
@@ -28,6 +29,7 @@ class ExplainedTensor:
         grid: how its axes are laid out.
         backward: the reverse pass from the score to it.
         size: int64 vector, the spatial sizes of the input.
+        placement: where its cells lie on the input; None where they cover it evenly.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ExplainedTensor:
     grid: Grid
     backward: BackwardPass
     size: Tensor
+    placement: Placement | None = None
 
     @property
     def op(self) -> Emitter:

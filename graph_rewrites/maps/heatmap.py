@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from onnx import TensorProto
+
 from ..build.emitter import Emitter
 from ..graph.tensors import Tensor
+from ..targets.placement import Placement
 
 
 def heatmaps(op: Emitter, cams: Sequence[Tensor], size: Tensor) -> list[Tensor]:
@@ -34,6 +37,33 @@ def heatmaps(op: Emitter, cams: Sequence[Tensor], size: Tensor) -> list[Tensor]:
         parts = op.Split(together, [1] * len(members), axis=1, outputs=len(members))
         found.update(zip(members, parts, strict=True))
     return [found[index] for index in range(len(cams))]
+
+
+def placed(op: Emitter, cam: Tensor, size: Tensor, placement: Placement) -> Tensor:
+    """A map [rows, 1, *spatial] at its place on the input, [rows, 1, *size]: linear between cells, 0 beyond them."""
+    count = len(placement.axes)
+    cam = op.Transpose(cam, perm=[0, 1, *(2 + axis for axis in placement.axes)])
+    for axis, (scale, offset) in enumerate(zip(placement.scales, placement.offsets, strict=True), 2):
+        order = [*(other for other in range(count + 2) if other != axis), axis]
+        length = op.Slice(size, [axis - 2], [axis - 1])
+        weights = _interpolation(op, op.size(cam, axis), length, scale, offset)
+        moved = op.MatMul(op.Transpose(cam, perm=order), weights)
+        cam = op.Transpose(moved, perm=[order.index(one) for one in range(count + 2)])
+    return cam
+
+
+def _interpolation(op: Emitter, cells: Tensor, pixels: Tensor, scale: float, offset: float) -> Tensor:
+    """The weight of each cell at each pixel, float32 [cells, pixels]: a cell reaches half way beyond the outermost."""
+
+    def counted(size: Tensor) -> Tensor:
+        return op.Cast(op.arange(size), to=TensorProto.FLOAT)
+
+    at = op.Div(op.Sub(counted(pixels), offset), scale)  # in cells
+    last = op.Sub(op.Cast(cells, to=TensorProto.FLOAT), 1.0)
+    inside = op.LessOrEqual(op.Abs(op.Sub(at, op.Mul(last, 0.5))), op.Add(op.Mul(last, 0.5), 0.5))
+    within = op.Max(op.Min(at, last), 0.0)
+    weights = op.Relu(op.Sub(1.0, op.Abs(op.Sub(within, op.Unsqueeze(counted(cells), [1])))))
+    return op.Mul(weights, op.Cast(inside, to=TensorProto.FLOAT))
 
 
 def pixel_heatmap(op: Emitter, attribution: Tensor) -> Tensor:

@@ -46,6 +46,7 @@ def merge(models: Mapping[str, onnx.ModelProto]) -> onnx.ModelProto:
         version=common["version"],
         input=common["input"],
         score=common["score"],
+        rows=common.get("rows"),
         names={**names, "target": common["names"]["target"]},
         records=records,
     )

@@ -17,7 +17,9 @@ from ..model.metadata import read_metadata
 from ..model.model import Model
 from ..targets.grid import as_floats, first_image, image_input
 from ..targets.layers import choose_layers
+from ..targets.placement import Placement, placement_of
 from ..targets.quantised_layer import real_layer
+from ..targets.samples import named_rows, require_samples, sample_axes
 from ..targets.score import Logits, ScoreSource, find_logits
 
 OUTPUTS = ("score", "cam", "heatmap", "activation", "gradient", "input_gradient", "logits")
@@ -55,6 +57,8 @@ class Plan:
         class_batch: where samples are repeated for each class; None where none is.
         targets: how many classes one run explains: 1, or a symbol of any number.
         forward: the model's own nodes, which stay whatever is computed.
+        rows: the inputs and outputs with a row per sample, by name.
+        placements: where each layer lies on the image; None where it covers it evenly.
     """
 
     model: Model
@@ -71,6 +75,8 @@ class Plan:
     class_batch: ClassBatch | None
     targets: int | str
     forward: tuple[gs.Node, ...]
+    rows: tuple[str, ...]
+    placements: tuple[Placement | None, ...]
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -99,9 +105,13 @@ def plan(
     if "method" in (read_metadata(model.proto) or {}):
         raise UsageError(f"{model.name}: is an explained model already; rewrite the original model")
     logits = find_logits(model, score)
+    samples = sample_axes(model)
+    if not samples.sources:
+        require_samples(model, samples, first_image(model, logits.tensor))
     chosen = [] if found.at in ("input", "model") else choose_layers(model, logits.tensor.name, layers)
     chosen = [real_layer(model, tensor) for tensor in chosen]
     image = image_input(model, chosen[0]) if chosen else first_image(model, logits.tensor)
+    require_samples(model, samples, image)
     forward_only = FORWARD_OUTPUTS.issuperset(wanted)
     needs_pixels = (found.at != "layer" and not forward_only) or "input_gradient" in wanted
     pixels = as_floats(model, image) if needs_pixels else None
@@ -122,6 +132,8 @@ def plan(
         class_batch=batch,
         targets="targets" if forward_only or batch is not None else 1,
         forward=tuple(model.graph.nodes),
+        placements=tuple(placement_of(model, tensor, image) for tensor in chosen),
+        rows=tuple(named_rows(model, samples)) + tuple(logits.inputs.values()),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from ..build.graph_io import prune
@@ -42,8 +44,16 @@ def publish(plan: Plan, attached: Attached) -> onnx.ModelProto:
         score=plan.score_record,
         input={"name": plan.image.name, "layout": image_layout(plan.image)},
         names=io.names,
+        rows=list(plan.rows),
+        placements=_placements(plan) or None,
     )
     return result
+
+
+def _placements(plan: Plan) -> dict[str, Any]:
+    """Where layers lie that do not cover the image evenly, by their names."""
+    pairs = zip(plan.layer_names, plan.placements, strict=True)
+    return {name: placement.record() for name, placement in pairs if placement is not None}
 
 
 def _publish_maps(plan: Plan, attached: Attached, maps: MapTensors) -> None:

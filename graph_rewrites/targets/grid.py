@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import onnx
 import onnx_graphsurgeon as gs
 
+from ..axes.tokens import may_be_raster, traced_tokens
+from ..axes.trace import trace_axes
 from ..build.emitter import END, Emitter
 from ..errors import OnnxplainError
 from ..graph.operator_traits import traits_of
@@ -27,16 +29,20 @@ class Grid:
 
     Attributes:
         axes: batch axis, channel axis, spatial axes.
-        tokens: the sizes, an int64 vector, of the grid that the tensor's last tokens fill row by row; None where its
-            axes are spatial themselves.
+        tokens: the sizes, an int64 vector, of the grid that the tensor's tokens fill; None where its axes are spatial
+            themselves.
+        order: the index of each position's token, row by row; None where the last tokens are in that order.
     """
 
     axes: list[int]
     tokens: Tensor | None = None
+    order: tuple[int, ...] | None = None
 
     def maps(self, op: Emitter, tensor: Tensor) -> Tensor:
         """The tensor as feature maps [rows, C, *spatial]; tokens beside the grid are left out."""
-        if self.tokens is not None:
+        if self.order is not None:
+            tensor = op.Gather(tensor, list(self.order), axis=self.axes[2])
+        elif self.tokens is not None:
             count = op.reduce("ReduceProd", self.tokens, [0])
             known = value_of(self.tokens)
             start = op.tensor([-int(known.prod())]) if known is not None else op.Neg(count)
@@ -60,8 +66,12 @@ def grid_of(op: Emitter, tensor: Tensor, image: Tensor) -> Grid:
     axes = layout(tensor)
     if not holds_tokens(tensor, image):
         return Grid(axes)
-    sizes = token_grid(op.model, tensor, image)
-    if sizes is None:
+    label = trace_axes(op.model).of(tensor)[axes[2]]
+    traced = traced_tokens(label, image)
+    if traced is not None and not traced.is_raster:
+        return Grid(axes, op.tensor(list(traced.sizes)), traced.order)
+    sizes = traced.sizes if traced is not None else token_grid(op.model, tensor, image)
+    if sizes is None or (traced is None and label is not None and not may_be_raster(label)):
         raise OnnxplainError(
             f"{op.model.name}: the {tensor.shape[axes[2]]} tokens of layer {tensor.name!r} fill no grid over the input "
             f"{list(image.shape)}; export the model with a fixed input size, or choose a layer with spatial axes"
@@ -82,7 +92,10 @@ def fills_a_grid(model: Model, tensor: Tensor, image: Tensor) -> bool:
     if not has_samples(tensor, image.shape[0]):
         return False
     if holds_tokens(tensor, image):
-        return token_grid(model, tensor, image) is not None
+        label = trace_axes(model).of(tensor)[spatial_axes(tensor)[0]]
+        if traced_tokens(label, image) is not None:
+            return True
+        return may_be_raster(label) and token_grid(model, tensor, image) is not None
     known = [(i, tensor.shape[axis]) for i, axis in enumerate(spatial_axes(tensor))]
     known = [(i, size) for i, size in known if isinstance(size, int)]
     grids = list(_grids(model, tensor, image))

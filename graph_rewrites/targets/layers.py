@@ -14,6 +14,7 @@ from ..graph.tensors import Tensor, value_of
 from ..model.model import Model
 from .axes import channel_axis, has_spatial_extent
 from .grid import MAX_EXTRA_TOKENS, fills_a_grid, image_input
+from .samples import sample_axes
 
 ALL = "all"
 
@@ -43,12 +44,15 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
     path = tensors_between(nodes, [tensor.name for tensor in model.inputs], [score])
     whole = _seen_whole(nodes, path, score)
     outputs = {tensor.name for tensor in model.graph.outputs}
+    samples = sample_axes(model)
     spatial: set[str] = set()
     ends: list[gs.Node] = []
     blocks: list[gs.Node] = []
     for node in nodes:
         out = node.outputs[0] if node.outputs else None
         if out is None or out.name not in path or id(node) not in model.sources:  # what a score appends is no layer
+            continue
+        if out.shape is not None and not samples.are_rows(out):  # of windows, frames, or pairs of images
             continue
         starts = traits_of(node).convolves
         continues = traits_of(node).makes_maps and any(tensor.name in spatial for tensor in node.inputs)
@@ -216,6 +220,11 @@ def choose_layers(model: Model, score: str, names: str | Sequence[str] | None) -
         if tensor.name not in tensors_between(model.graph.nodes, [tensor.name], [score]):
             raise OnnxplainError(
                 f"{model.name}: layer {name!r} is not on the path to the score {score!r}; choose another"
+            )
+        if tensor.shape is not None and not sample_axes(model).are_rows(tensor):
+            raise OnnxplainError(
+                f"{model.name}: layer {name!r} {list(tensor.shape)} has no row per image: its first axis holds "
+                "windows, frames or several images; choose another"
             )
         if not has_spatial_extent(tensor):
             raise OnnxplainError(

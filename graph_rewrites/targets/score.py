@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 import onnx
 
+from ..axes.trace import trace_axes
 from ..build.emitter import Emitter
 from ..errors import OnnxplainError, UsageError, closest
 from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor, is_float
 from ..model.model import Model
 from .quantised_layer import before_quantiser
+from .samples import samples_first
 from .score_expression import emit_expression, is_expression
 from .scorer_model import append_scorer_model
 
@@ -63,13 +65,17 @@ def find_logits(model: Model, score: ScoreSource | None = None) -> Logits:
         raise UsageError(f"{score}: a score given as a file is an ONNX model; give one that ends in .onnx")
     if score is not None and score not in outputs and is_expression(score):
         op = Emitter(model, SCOPE)
-        bases = {name: _behind_squashing(tensor, keep_shape=True)[0] for name, tensor in outputs.items()}
-        name, tensor = emit_expression(op, score, outputs, bases)
+
+        def base(name: str) -> Tensor:
+            tensor = _behind_final_activation(model, outputs[name], keep_shape=True)[0]
+            return samples_first(op, tensor, f"output {name!r}")
+
+        name, tensor = emit_expression(op, score, outputs, base)
         return Logits(tensor, name, None, False, score, op.inputs)
     output = _named(model, outputs, score)
-    tensor, squashed_by = _behind_squashing(outputs[output])
+    tensor, squashed_by = _behind_final_activation(model, outputs[output])
     # A class may score beyond the range that the logits are quantised to.
-    tensor = before_quantiser(model, tensor)
+    tensor = samples_first(Emitter(model, SCOPE), before_quantiser(model, tensor), f"output {output!r}")
     shape = tensor.shape
     if shape is None or len(shape) < 1 or any(size != 1 for size in shape[2:]):
         written = output if output.isidentifier() else f'"{output}"'
@@ -102,7 +108,7 @@ def _named(model: Model, outputs: dict[str, Tensor], output: str | None) -> str:
     return output
 
 
-def _behind_squashing(output: Tensor, keep_shape: bool = False) -> tuple[Tensor, str | None]:
+def _behind_final_activation(model: Model, output: Tensor, keep_shape: bool = False) -> tuple[Tensor, str | None]:
     """The tensor before a final softmax or sigmoid, and which it is; the output itself where there is none.
 
     Selvaraju et al. 2017, section 3: "the score for class c, y^c (before the softmax)".
@@ -116,7 +122,19 @@ def _behind_squashing(output: Tensor, keep_shape: bool = False) -> tuple[Tensor,
         return output, None
     if keep_shape and inner.shape != output.shape:
         return output, None
+    if not _same_axes(model, inner, output):
+        return output, None  # probabilities of something else, such as of pairs that are folded into the classes
     return inner.inputs[0].inputs[0], inner.inputs[0].op
+
+
+def _same_axes(model: Model, inner: Tensor, output: Tensor) -> bool:
+    """Whether two tensors have the same axes, but for those of one position."""
+    trace = trace_axes(model)
+    kept = [
+        [label for label, size in zip(trace.of(tensor), tensor.shape or (), strict=False) if size != 1]
+        for tensor in (inner, output)
+    ]
+    return None in kept[0] or None in kept[1] or kept[0] == kept[1]
 
 
 def _behind_transparent(tensor: Tensor) -> Tensor | None:

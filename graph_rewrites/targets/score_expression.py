@@ -21,6 +21,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from onnx import TensorProto
 
+from ..axes.labels import Label, only_source
+from ..axes.trace import trace_axes
 from ..build.emitter import END, Emitter
 from ..errors import OnnxplainError, UsageError, closest
 from ..graph.tensors import Tensor, dtype_of, is_float
@@ -48,7 +50,7 @@ def is_expression(text: str) -> bool:
 
 
 def emit_expression(
-    op: Emitter, text: str, outputs: Mapping[str, Tensor], bases: Mapping[str, Tensor]
+    op: Emitter, text: str, outputs: Mapping[str, Tensor], base: Callable[[str], Tensor]
 ) -> tuple[str, Tensor]:
     """Appends what the expression says.
 
@@ -56,7 +58,7 @@ def emit_expression(
         op: appends the nodes.
         text: the expression.
         outputs: the model's outputs.
-        bases: what is taken for each of them: the tensor before a final softmax or sigmoid, of the same shape.
+        base: what is taken for an output by name: the tensor before a final softmax or sigmoid, the samples first.
 
     Returns:
         The name of the output, and the class scores [N, classes].
@@ -80,7 +82,7 @@ def emit_expression(
         raise UsageError(f"score {text!r}: no output {name!r}; {closest(name, outputs)}")
     if not is_float(outputs[name]):
         raise OnnxplainError(f"score {text!r}: output {name!r} holds no floats, so it has no gradient")
-    tensor = outputs[name] if function == "similarity" else bases[name]
+    tensor = outputs[name] if function == "similarity" else base(name)
     if dtype_of(tensor) in (TensorProto.FLOAT16, TensorProto.BFLOAT16):  # in which sums over pixels overflow
         tensor = op.Cast(tensor, to=TensorProto.FLOAT)
     if index is not None:
@@ -104,14 +106,21 @@ def emit_expression(
 
 @score_function
 def masked(op: Emitter, tensor: Tensor) -> Tensor:
-    """The mean of [N, classes, ...] over the pixels of the new input `mask` [N, ...], weighted by its values."""
+    """The mean of each class's map over the pixels of the new input `mask` [N, *spatial], weighted by its values."""
+    tensor = _class_maps(op, tensor)
     mask = op.input("mask", np.dtype(np.float32), [tensor.shape[0], *tensor.shape[2:]])
     return _mean_over(op, tensor, op.cast_like(op.Unsqueeze(mask, [1]), tensor))
 
 
 @score_function
 def predicted(op: Emitter, tensor: Tensor) -> Tensor:
-    """The mean of each class's map in [N, classes, ...] over the pixels where no class is larger; 0 without any."""
+    """The mean of each class's map over the pixels where no class is larger; 0 without any.
+
+    A single map is that of the foreground, against 0: the logit of one half.
+    """
+    tensor = _class_maps(op, tensor)
+    if tensor.shape[1] == 1:
+        return _mean_over(op, tensor, op.cast_like(op.Greater(tensor, 0.0), tensor))
     largest = op.reduce("ReduceMax", tensor, [1])
     return _mean_over(op, tensor, op.cast_like(op.GreaterOrEqual(tensor, largest), tensor))
 
@@ -146,6 +155,25 @@ def similarity(op: Emitter, tensor: Tensor) -> Tensor:
         return op.Div(vector, op.Max(length, 1e-8))
 
     return op.ReduceSum(op.Mul(unit(flat), unit(reference)), [1], keepdims=1)
+
+
+def _class_maps(op: Emitter, tensor: Tensor) -> Tensor:
+    """Maps of classes as [N, classes, *spatial]: the classes are the axis that is none of the input's."""
+    if len(tensor.shape) < 3:
+        return tensor
+    labels = trace_axes(op.model).of(tensor)[1:]
+    others = [axis for axis, label in enumerate(labels, 1) if not _is_spatial(label)]
+    if not others:
+        return op.Unsqueeze(tensor, [1])
+    if len(others) > 1 or others == [1]:
+        return tensor  # unknown: as most exporters lay them
+    return op.Transpose(tensor, perm=[0, others[0], *(a for a in range(1, len(tensor.shape)) if a != others[0])])
+
+
+def _is_spatial(label: Label) -> bool:
+    """Whether the axis is a grid over an axis of an input other than its samples."""
+    source = only_source(label)
+    return source is not None and source.image is not None and source.image[1] > 0
 
 
 def _mean_over(op: Emitter, tensor: Tensor, weights: Tensor) -> Tensor:

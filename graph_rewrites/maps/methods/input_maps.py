@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...graph.tensors import Tensor
+from ..attribution import layer_heatmap
 from ..explained_tensor import ExplainedTensor
-from ..heatmap import heatmaps
 from ..registry import method
 from .cams import grad_cam
 
@@ -36,5 +36,4 @@ def deconvnet(image: ExplainedTensor) -> Tensor:
 @method("guided-grad-cam", at="both", rules="guided")
 def guided_grad_cam(image: ExplainedTensor, layer: ExplainedTensor) -> Tensor:
     """Guided backpropagation times the Grad-CAM heatmap at the input's size (Selvaraju et al. 2017, section 3.2)."""
-    (heatmap,) = heatmaps(image.op, [grad_cam(layer)], image.size)
-    return image.op.Mul(image.gradient, heatmap)
+    return image.op.Mul(image.gradient, layer_heatmap(layer, grad_cam(layer)))

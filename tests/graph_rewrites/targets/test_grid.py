@@ -8,6 +8,7 @@ import pytest
 from onnx import numpy_helper
 from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.rewrite import layers, rewrite
+from onnxplain.graph_rewrites.targets.grid import MAX_EXTRA_TOKENS
 from onnxplain.graph_rewrites.vjp import append_vjp
 
 from ..networks import Array, explain, images, run
@@ -199,10 +200,37 @@ def test_all_layers_in_one_model_are_those_of_one_model_each(model: onnx.ModelPr
                     np.testing.assert_allclose(got, expected[output][0, 0], rtol=1e-3, atol=1e-6)
 
 
-def test_tokens_that_fill_no_grid_are_refused_in_one_line() -> None:
+def untraced(extra: int) -> onnx.ModelProto:
+    """Patches behind further tokens, and then an operator behind which nothing is known of the axes."""
+    net = TokenNet()
+    x = net.with_extra(net.patches(net.input("image", ["N", 3, 8, 8])), extra)
+    x = net.add("LpNormalization", x, axis=-1)
+    return net.classify(net.norm(x, "norm"), "mean", "N")
+
+
+def test_up_to_16_tokens_beside_a_grid_are_believed_to_stand_before_it() -> None:
+    model = untraced(MAX_EXTRA_TOKENS)
+    assert MAX_EXTRA_TOKENS == 16
+    feeds = images(model, side=8)
+    result = explain(rewrite(model, layers="norm", outputs=OUTPUTS), feeds, [[1], [2]])
+    activation, _ = tokens_and_gradient(model, "norm", feeds, np.array([1, 2]))
+    expected = on_grid(activation, 4, 4)
+    np.testing.assert_allclose(result["activation"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_any_number_of_tokens_that_are_traced_may_stand_before_the_grid() -> None:
     net = TokenNet()
     x = net.with_extra(net.patches(net.input("image", ["N", 3, 8, 8])), 40)
     model = net.classify(net.norm(x, "norm"), "mean", "N")
+    feeds = images(model, side=8)
+    result = explain(rewrite(model, layers="norm", outputs=OUTPUTS), feeds, [[1], [2]])
+    activation, _ = tokens_and_gradient(model, "norm", feeds, np.array([1, 2]))
+    expected = on_grid(activation, 4, 4)
+    np.testing.assert_allclose(result["activation"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_tokens_that_fill_no_grid_are_refused_in_one_line() -> None:
+    model = untraced(40)
     assert "norm" not in [layer.name for layer in layers(model)]
     with pytest.raises(OnnxplainError) as error:
         rewrite(model, layers="norm")

@@ -1,0 +1,175 @@
+"""Operators that move, cut and join axes."""
+
+from __future__ import annotations
+
+from .labels import Fold, Label, Part, Pieces, Size, Source, cut, joined, only_source, parts_of, whole
+from .reshape import reshaped
+from .step import Step, rule_for
+
+
+@rule_for("Transpose")
+def transpose(step: Step) -> list[Label]:
+    """The axes in another order."""
+    labels = step.labels()
+    order = step.attrs.get("perm") or range(len(labels))[::-1]
+    return [labels[axis] for axis in order]
+
+
+@rule_for("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+def reshape(step: Step) -> list[Label]:
+    """The digits of all axes, grouped otherwise; which axes a Squeeze or Unsqueeze means is known exactly."""
+    labels, before, after = step.labels(), step.shape(), list(step.out.shape)
+    axes = step.value(1)
+    if step.node.op == "Unsqueeze" and axes is not None:
+        new = {int(axis) % step.rank for axis in axes.ravel()}
+        rest = iter(labels)
+        return [() if axis in new else next(rest) for axis in range(step.rank)]
+    if step.node.op == "Squeeze":
+        if axes is not None:
+            gone = {int(axis) % len(labels) for axis in axes.ravel()}
+        else:
+            gone = {axis for axis, size in enumerate(before) if size == 1}
+        kept = [label for axis, label in enumerate(labels) if axis not in gone]
+        return kept if len(kept) == step.rank else [None] * step.rank
+    if step.node.op == "Reshape" and axes is not None and len(axes) == len(after):
+        copies = not step.attrs.get("allowzero")
+        after = [before[i] if copies and axes[i] == 0 and i < len(before) else size for i, size in enumerate(after)]
+    return reshaped(labels, before, after)
+
+
+@rule_for("Concat")
+def concat(step: Step) -> list[Label]:
+    """Along the axis one part after the other; elsewhere what the inputs say alike."""
+    axis = step.attrs["axis"] % step.rank
+    result: list[Label] = [()] * step.rank
+    parts: list[Part] | None = []
+    for index, tensor in enumerate(step.node.inputs):
+        labels = step.labels(index)
+        for at, label in enumerate(labels):
+            if at != axis:
+                result[at] = step.merge(result[at], label)
+        own = parts_of(labels[axis], tensor.shape[axis])
+        parts = None if own is None or parts is None else [*parts, *own]
+    if parts is None:
+        result[axis] = None
+    elif all(not part.fold or _is_made(part.fold) for part in parts):
+        result[axis] = step.made(axis)  # channels joined are channels
+    else:
+        result[axis] = joined(parts)
+    return result
+
+
+def _is_made(fold: Fold) -> bool:
+    """Whether the axis goes through what operators made anew, such as channels."""
+    return all(digit.source.image is None for digit in fold)
+
+
+@rule_for("Slice")
+def slice_(step: Step) -> list[Label]:
+    """A run of positions, every nth, or backwards."""
+    labels, shape = step.labels(), step.shape()
+    starts, ends, axes, steps = (step.value(index) for index in (1, 2, 3, 4))
+    if starts is None or ends is None:
+        return [label if step.out.shape[axis] == shape[axis] else None for axis, label in enumerate(labels)]
+    chosen = range(len(starts)) if axes is None else [int(axis) % step.rank for axis in axes]
+    jumps = [1] * len(starts) if steps is None else [int(one) for one in steps]
+    for axis, start, end, jump in zip(chosen, map(int, starts), map(int, ends), jumps, strict=True):
+        labels[axis] = _sliced(step, axis, labels[axis], shape[axis], start, end, jump)
+    return labels
+
+
+def _sliced(step: Step, axis: int, label: Label, size: Size, start: int, end: int, jump: int) -> Label:
+    source = only_source(label)
+    is_known = isinstance(size, int)
+    if jump == 1 and start == 0 and ((size == step.out.shape[axis] and size is not None) or end >= 2**31 - 1):
+        return label
+    if source is not None and source.image is not None and source.image[1] != 0:
+        if start < 0 and not is_known:
+            return step.made(axis)
+        first = start + size if start < 0 and isinstance(size, int) else start
+        first = min(first, size - 1) if isinstance(size, int) else first
+        return step.made(axis, source, jump, first, cut=True)
+    if jump != 1 or not isinstance(size, int):
+        if jump == 1 and start >= 0 and isinstance(label, Pieces):
+            return _dropped_front(label, start)
+        return step.made(axis) if source is not None and source.image is None else None
+    low, high, _ = slice(start, end).indices(size)
+    if isinstance(label, tuple) and _is_made(label):
+        return step.made(axis) if high - low != size else label
+    return cut(label, size, low, high)
+
+
+def _dropped_front(label: Pieces, count: int) -> Label:
+    """The parts after the first positions, where these are whole parts."""
+    parts = list(label.parts)
+    while parts and count > 0 and isinstance(parts[0].size, int) and parts[0].size <= count:
+        count -= parts.pop(0).size  # type: ignore[operator]
+    return joined(parts) if parts and not count else None
+
+
+@rule_for("Gather")
+def gather(step: Step) -> list[Label]:
+    """The axis is replaced by those of the indices; one constant index takes it out."""
+    labels, shape = step.labels(), step.shape()
+    axis = step.attrs["axis"] % len(labels)
+    indices, chosen = step.value(1), step.node.inputs[1]
+    if step.is_constant(0):  # rows of a table: an embedding of the indices' axes
+        own = step.labels(1) if step.inputs[1] is not None else [None]
+        rest = [step.made(at) for at in range(axis + len(chosen.shape or ()), step.rank)]
+        return [*labels[:axis], *own, *rest][: step.rank]
+    taken: list[Label]
+    if indices is None:
+        taken = [None] * len(chosen.shape or ())
+    elif indices.ndim == 0:
+        taken = []
+    elif isinstance(labels[axis], tuple) and _is_made(labels[axis] or ()):
+        taken = [step.made(axis)] if indices.ndim == 1 else [None] * indices.ndim
+    elif indices.ndim == 1 and isinstance(shape[axis], int):
+        size = int(shape[axis])  # type: ignore[arg-type]
+        runs = [cut(labels[axis], size, int(one) % size, int(one) % size + 1) for one in indices]
+        parts = [part for run in runs for part in (parts_of(run, 1) or ())]
+        taken = [joined(parts) if len(parts) == indices.size else None]
+    else:
+        taken = [None] * indices.ndim
+    return [*labels[:axis], *taken, *labels[axis + 1 :]]
+
+
+@rule_for("GatherElements")
+def gather_elements(step: Step) -> list[Label]:
+    """The axes of the indices, which go with the data's but along the axis that is picked from."""
+    axis = step.attrs["axis"] % step.rank
+    pairs = enumerate(zip(step.labels(0), step.labels(1), strict=True))
+    return [own if at == axis else step.merge(label, own) for at, (label, own) in pairs]
+
+
+@rule_for("Split")
+def split(step: Step) -> list[Label]:
+    """The first output's part; `outputs_of` gives the others'."""
+    return split_at(step, 0)
+
+
+def split_at(step: Step, index: int) -> list[Label]:
+    """The labels of one of a Split's outputs."""
+    labels, shape = step.labels(), step.shape()
+    axis = step.attrs.get("axis", 0) % len(labels)
+    sizes = [out.shape[axis] if out.shape else None for out in step.node.outputs]
+    source = only_source(labels[axis])
+    if all(isinstance(size, int) for size in sizes[: index + 1]):
+        start = sum(sizes[:index])
+        if source is not None and source.image is None:
+            name = step.node.outputs[index].name
+            labels[axis] = whole(Source(name, axis, sizes[index]))
+        else:
+            labels[axis] = cut(labels[axis], shape[axis], start, start + sizes[index])
+    else:
+        labels[axis] = None
+    return labels
+
+
+@rule_for("Expand", "Tile")
+def expand(step: Step) -> list[Label]:
+    """The axes that keep their size."""
+    labels, shape = step.labels(), step.shape()
+    lead = step.rank - len(labels)
+    kept = [label if shape[i] == step.out.shape[lead + i] else None for i, label in enumerate(labels)]
+    return [*[()] * lead, *(label if shape[i] != 1 else () for i, label in enumerate(kept))]

@@ -1,0 +1,161 @@
+"""The labels of every tensor's axes, from the inputs on; which rows depend on which; which inputs share rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import onnx_graphsurgeon as gs
+
+from ..graph.node import subgraphs, used_tensors
+from ..graph.tensors import Tensor
+from ..model.model import Model
+from .labels import Label, Pieces, Source, only_source, whole
+from .products import contracted_letters, reduced_axes
+from .rules import output_labels
+from .step import Labels, Step
+
+
+@dataclass(frozen=True)
+class AxisTrace:
+    """What the axes of a model's tensors are.
+
+    Attributes:
+        labels: of each tensor's axes, by the tensor's name.
+        mixing: by a tensor's name, the sources whose positions it no longer keeps apart, and the node that mixed them.
+        meetings: pairs of sources that some operator takes position by position.
+    """
+
+    labels: Mapping[str, Labels]
+    mixing: Mapping[str, Mapping[Source, gs.Node]]
+    meetings: frozenset[frozenset[Source]]
+
+    def of(self, tensor: Tensor) -> list[Label]:
+        """The labels of a tensor's axes; None for each where nothing is known."""
+        found = self.labels.get(tensor.name)
+        return [None] * len(tensor.shape or ()) if found is None else list(found)
+
+    def axis_of(self, tensor: Tensor, source: Source) -> int | None:
+        """The axis that is a source, whole and alone."""
+        return next((axis for axis, label in enumerate(self.of(tensor)) if only_source(label) == source), None)
+
+    def met_by(self, sources: Collection[Source]) -> set[Source]:
+        """The sources, and all that go with them position by position, directly or by others."""
+        found, waiting = set(sources), list(sources)
+        while waiting:
+            source = waiting.pop()
+            new = {other for pair in self.meetings if source in pair for other in pair} - found
+            found |= new
+            waiting.extend(new)
+        return found
+
+    def mixed(self, tensor: Tensor, source: Source) -> gs.Node | None:
+        """The node by which positions of a source touch each other before the tensor; None where they do not."""
+        return self.mixing.get(tensor.name, {}).get(source)
+
+
+def trace_axes(model: Model) -> AxisTrace:
+    """Follows all axes through the model's nodes."""
+    labels: dict[str, Labels] = {}
+    mixing: dict[str, dict[Source, gs.Node]] = {}
+    for tensor in model.inputs:
+        if tensor.shape is not None:
+            sources = [Source(tensor.name, axis, size, (tensor.name, axis)) for axis, size in enumerate(tensor.shape)]
+            labels[tensor.name] = [whole(source) for source in sources]
+    meetings: set[frozenset[Source]] = set()
+    for node in model.graph.nodes:
+        _visit(model, node, labels, mixing, meetings)
+    return AxisTrace(labels, mixing, frozenset(meetings))
+
+
+def _visit(
+    model: Model,
+    node: gs.Node,
+    labels: dict[str, Labels],
+    mixing: dict[str, dict[Source, gs.Node]],
+    meetings: set[frozenset[Source]],
+) -> None:
+    read = [tensor for tensor in used_tensors(node) if tensor.name]
+    mixed = {source: by for tensor in read for source, by in mixing.get(tensor.name, {}).items()}
+    computed = any(tensor.name in labels for tensor in read)
+    for index, out in enumerate(node.outputs):
+        if not out.name or not computed:
+            continue
+        found: Labels = None
+        if out.shape is not None:
+            found = _labels(model, node, labels, index, meetings)
+        labels[out.name] = found
+    if not computed or not node.outputs:
+        return
+    own = {**mixed, **dict.fromkeys(_mixed_by(model, node, labels), node)}
+    for out in node.outputs:
+        if own and out.name:
+            mixing[out.name] = own
+
+
+def _step(model: Model, node: gs.Node, labels: Mapping[str, Labels]) -> Step:
+    def of(tensor: Tensor) -> Labels:
+        if tensor.name in labels:
+            return labels[tensor.name]
+        return None if tensor.shape is None else [()] * len(tensor.shape)  # weights, and what is made of them
+
+    return Step(node, model.opset, [of(tensor) for tensor in node.inputs], labels.keys())
+
+
+def _labels(
+    model: Model, node: gs.Node, labels: Mapping[str, Labels], index: int, meetings: set[frozenset[Source]]
+) -> Labels:
+    if any(tensor.name and tensor.shape is None for tensor in node.inputs) or not node.inputs:
+        return [None] * len(node.outputs[index].shape)
+    if index and node.op not in ("Split", "LSTM", "GRU", "RNN"):
+        return [None] * len(node.outputs[index].shape)
+    if node.outputs[0].shape is None:
+        return None
+    step = _step(model, node, labels)
+    found = output_labels(step, index)
+    meetings.update(map(frozenset, step.meetings))
+    rank = len(node.outputs[index].shape)
+    return found if len(found) == rank else [None] * rank
+
+
+def _mixed_by(model: Model, node: gs.Node, labels: Mapping[str, Labels]) -> Iterator[Source]:
+    """The sources whose positions the node sums up, compares or normalises together."""
+    known = [(tensor, labels.get(tensor.name)) for tensor in node.inputs if tensor.name in labels]
+    if any(found is None for _, found in known):
+        return
+    step = None if node.outputs[0].shape is None or not node.inputs else _step(model, node, labels)
+    axes: set[int] | None = set()
+    if step is None or any(subgraphs(node)):
+        return  # unknown: bodies, and what has no rank
+    if node.op == "BatchNormalization":
+        axes = {0, *range(2, step.rank)} if step.attrs.get("training_mode") else set()
+    elif node.op.startswith("Reduce") or node.op in ("ArgMax", "ArgMin"):
+        axes = reduced_axes(step)
+    elif node.op in ("Softmax", "LogSoftmax"):
+        axes = {step.attrs.get("axis", -1) % step.rank}
+    elif node.op in ("MatMul", "Gemm"):
+        yield from _contracted(step)
+        return
+    elif node.op == "Einsum":
+        yield from (source for label in contracted_letters(step) for source in _sources(label))
+        return
+    elif node.op in ("CumSum", "TopK", "NonMaxSuppression", "NonZero", "Compress", "Unique"):
+        axes = None
+    for _, found in known:
+        for axis, label in enumerate(found or ()):
+            if axes is None or axis in axes:
+                yield from _sources(label)
+
+
+def _contracted(step: Step) -> Iterator[Source]:
+    a, b = step.labels(0), step.labels(1)
+    if a:
+        yield from _sources(a[-2] if step.attrs.get("transA") and len(a) > 1 else a[-1])
+    if len(b) > 1:
+        yield from _sources(b[-1] if step.attrs.get("transB") else b[-2])
+
+
+def _sources(label: Label) -> Iterator[Source]:
+    folds = [part.fold for part in label.parts] if isinstance(label, Pieces) else [label or ()]
+    for fold in folds:
+        yield from (digit.source for digit in fold)

@@ -1,0 +1,147 @@
+"""Convolutions, pooling, padding and resizing: each spatial axis is a grid over the one before."""
+
+from __future__ import annotations
+
+import math
+
+from ..graph.operator_traits import traits_of
+from ..graph.tensors import Tensor
+from .labels import Label, Size, only_source
+from .step import Step, rule_for
+
+
+def windows(step: Step) -> list[Label]:
+    """Batch and channels stay or are made anew; each spatial axis is a coarser grid of the input's."""
+    traits, labels = traits_of(step.node), step.labels()
+    last = traits.channels == -1
+    channel = step.rank - 1 if last else 1
+    spatial = [axis for axis in range(1, step.rank) if axis != channel]
+    result: list[Label] = [labels[0]] * step.rank
+    result[channel] = labels[channel] if traits.pools else step.made(channel)
+    kernel = _kernel(step, len(spatial), last)
+    for i, axis in enumerate(spatial):
+        result[axis] = _over_windows(step, axis, labels[axis], i, kernel[i], len(spatial))
+    return result
+
+
+def _kernel(step: Step, axes: int, last: bool) -> list[Size]:
+    given = step.attrs.get("kernel_shape")
+    if given:
+        return list(given)
+    weight = step.node.inputs[3 if step.node.op == "QLinearConv" else 1]
+    shape = weight.shape or [None] * (axes + 2)
+    return list(shape[1:-1] if last else shape[2:])
+
+
+def _over_windows(step: Step, axis: int, label: Label, i: int, kernel: Size, axes: int) -> Label:
+    """The grid that windows make; its padding counts as if it were split evenly on both sides."""
+    source = only_source(label)
+    if source is None:
+        unchanged = step.shape()[axis] == step.out.shape[axis] and label is not None
+        return label if unchanged else step.made(axis)
+    stride = (step.attrs.get("strides") or [1] * axes)[i]
+    dilation = (step.attrs.get("dilations") or [1] * axes)[i]
+    if not isinstance(kernel, int):
+        return step.made(axis)
+    extent = (kernel - 1) * dilation
+    total = _padding(step, source.size, step.out.shape[axis], i, extent, stride, axes)
+    if "Transpose" in step.node.op:
+        # Position p of the input reaches stride * p - pad to stride * p - pad + extent of the output.
+        return step.made(axis, source, 1 / stride, (total - extent) / 2 / stride)
+    return step.made(axis, source, stride, (extent - total) / 2)
+
+
+def _padding(step: Step, size: Size, out: Size, i: int, extent: int, stride: int, axes: int) -> float:
+    """The elements that padding adds on both sides together."""
+    automatic = step.attrs.get("auto_pad", "NOTSET")
+    if automatic in ("SAME_UPPER", "SAME_LOWER"):
+        if isinstance(size, int) and isinstance(out, int):
+            return max(0, (out - 1) * stride + extent + 1 - size)
+        return extent + 1 - stride
+    pads = step.attrs.get("pads")
+    return float(pads[i] + pads[axes + i]) if pads and automatic != "VALID" else 0.0
+
+
+@rule_for("Pad")
+def pad(step: Step) -> list[Label]:
+    """An axis that is padded or cut is shifted."""
+    labels, pads = step.labels(), step.value(1)
+    axes = step.value(3)
+    chosen = list(range(step.rank)) if axes is None else [int(axis) % step.rank for axis in axes]
+    if pads is None:
+        return [label if step.shape()[axis] == step.out.shape[axis] else None for axis, label in enumerate(labels)]
+    for i, axis in enumerate(chosen):
+        before, after = int(pads[i]), int(pads[len(chosen) + i])
+        if before or after:
+            source = only_source(labels[axis])
+            if min(before, after) >= 0 and max(before, after) < _reach(step.out, axis):
+                labels[axis] = step.made(axis, source, 1, -(before + after) / 2)  # as a window's own padding
+            else:
+                labels[axis] = step.made(axis, source, 1, -before, cut=True)
+    return labels
+
+
+def _reach(tensor: Tensor, axis: int) -> int:
+    """How many positions the windows of those that read a tensor reach over, at least; 0 where others read it."""
+    reaches = []
+    for reader in tensor.outputs:
+        traits = traits_of(reader)
+        if reader.op == "Transpose" and reader.outputs[0].shape is not None:
+            order = list(reader.attrs.get("perm") or range(len(reader.outputs[0].shape))[::-1])
+            reaches.append(_reach(reader.outputs[0], order.index(axis)))
+            continue
+        if not (traits.convolves or traits.pools):
+            return 0
+        last = traits.channels == -1
+        spatial = axis - 1 if last else axis - 2
+        kernel = reader.attrs.get("kernel_shape")
+        if kernel is None and len(reader.inputs) > 1 and reader.inputs[1].shape:
+            kernel = reader.inputs[1].shape[1:-1] if last else reader.inputs[1].shape[2:]
+        dilation = (reader.attrs.get("dilations") or [1] * 8)[spatial]
+        reaches.append((kernel[spatial] - 1) * dilation + 1 if kernel and 0 <= spatial < len(kernel) else 0)
+    return min(reaches, default=0)
+
+
+@rule_for("Resize", "Upsample")
+def resize(step: Step) -> list[Label]:
+    """Spatial axes in other steps, with half-pixel centres unless the corners are aligned."""
+    labels, shape = step.labels(), step.shape()
+    mode = step.attrs.get("coordinate_transformation_mode", "half_pixel")
+    for axis, label in enumerate(labels):
+        size, out, ratio = shape[axis], step.out.shape[axis], _ratio(step, axis)
+        source = only_source(label)
+        if ratio == 1 or (size == out and size is not None):
+            continue
+        if source is None or source.image is None or source.image[1] == 0:
+            labels[axis] = None
+        elif mode == "align_corners" and isinstance(size, int) and isinstance(out, int):
+            labels[axis] = step.made(axis, source, (size - 1) / max(out - 1, 1), 0.0)
+        elif ratio is None or mode in ("align_corners", "tf_crop_and_resize"):
+            labels[axis] = step.made(axis, source, math.nan)
+        else:
+            labels[axis] = step.made(axis, source, ratio, 0.0 if mode == "asymmetric" else (ratio - 1) / 2)
+    return labels
+
+
+def _ratio(step: Step, axis: int) -> float | None:
+    """The positions of the input that one of the output stands for, along an axis; None where that is not known."""
+    size, out = step.shape()[axis], step.out.shape[axis]
+    if isinstance(size, int) and isinstance(out, int):
+        return size / out
+    scales = step.value(2 if step.node.op == "Resize" else 1)
+    return 1 / float(scales[axis]) if scales is not None and len(scales) > axis and scales[axis] else None
+
+
+@rule_for("DepthToSpace", "SpaceToDepth")
+def pixel_shuffle(step: Step) -> list[Label]:
+    """Blocks of channels laid out as pixels: the grid is finer, and lies where it lay."""
+    labels, block = step.labels(), step.attrs["blocksize"]
+    scale = 1 / block if step.node.op == "DepthToSpace" else float(block)
+    spatial = [step.made(axis, only_source(labels[axis]), scale, (scale - 1) / 2) for axis in (2, 3)]
+    return [labels[0], step.made(1), *spatial]
+
+
+@rule_for("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
+def global_pool(step: Step) -> list[Label]:
+    """Batch and channels."""
+    return [*step.labels()[:2], *[()] * (step.rank - 2)]
