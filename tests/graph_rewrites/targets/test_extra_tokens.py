@@ -44,7 +44,7 @@ def test_17_others_are_too_many() -> None:
 def test_a_score_of_up_to_16_first_tokens_does_not_see_the_last_layers_whole(read: int, whole: bool) -> None:
     """As a class token is read alone; a layer behind the last attention is none then."""
     net = TokenNet()
-    x = net.with_extra(net.patches(net.input("image", ["N", 3, 8, 8])), 17)
+    x = net.with_extra(net.patches(net.input("image", ["N", 3, 8, 8])), 12)
     x = net.norm(net.block(x, "block"), "final")
     bounds = [net.const([bound], np.int64) for bound in (0, read, 1)]
     model = net.classify(net.add("Slice", x, *bounds), "mean", "N")
