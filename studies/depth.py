@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 from onnxplain.engine.compare import Comparison, name_of
 from onnxplain.engine.embedded import PHOTO
-from onnxplain.engine.evaluation.metrics.pointing import Map, Mask, centre_map, energy_inside, pointing
+from onnxplain.engine.evaluation.measures.pointing import Map, Mask, centre_map, energy_inside, pointing
 from onnxplain.engine.experiments.depth import map_size
 from onnxplain.engine.explainer import Explainer
 from onnxplain.engine.images.files import write_image

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from onnxplain.engine.evaluation.metrics.pointing import centre_map, energy_inside, pointing
+from onnxplain.engine.evaluation.measures.pointing import centre_map, energy_inside, pointing
 from onnxplain.engine.language.captions import Captioner
 from onnxplain.engine.language.decoding import GreedyDecoder
 from onnxplain.engine.language.questions import Answerer

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from onnxplain.engine.embedded import MODEL, PHOTO
-from onnxplain.engine.evaluation.metrics.rank_correlation import rank_correlation
+from onnxplain.engine.evaluation.measures.rank_correlation import rank_correlation
 from onnxplain.engine.experiments.occlusion_sizes import RANK_CORRELATION, described, occlusion_sizes
 from onnxplain.engine.explainer import Explainer
 from onnxplain.engine.images.files import write_image

@@ -57,7 +57,7 @@ class Comparison:
 
     def ours(self, subject: Subject) -> np.ndarray:
         """onnxplain's map, [1, ...], from what its users run, in float64."""
-        with mock.patch("onnxplain.engine.runner.Session", Float64Runs):
+        with mock.patch("onnxplain.engine.runtime.runner.Session", Float64Runs):
             explainer = Explainer(subject.proto, method=self.method, layers=[subject.layer], options=self.options)
             return explainer.run({"image": subject.image.numpy()}, subject.target)[self.output][:, 0]
 

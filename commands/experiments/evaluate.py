@@ -12,8 +12,8 @@ from ...engine.datasets.mapping import read_mapping
 from ...engine.datasets.read import read_dataset
 from ...engine.evaluation.distributed import measured_on_ray
 from ...engine.evaluation.evaluator import Evaluator, Plan
+from ...engine.evaluation.measures.perturbation import STEPS
 from ...engine.evaluation.metrics import METRICS
-from ...engine.evaluation.metrics.perturbation import STEPS
 from ...engine.evaluation.page import rank_metric, write_page
 from ...engine.evaluation.run import RESULTS
 from ...engine.evaluation.run import evaluate as evaluate_maps

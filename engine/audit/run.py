@@ -14,7 +14,7 @@ from ..datasets.annotation import AnnotatedImage, AnnotatedObject
 from ..datasets.dataset import Dataset
 from ..datasets.groups import Groups
 from ..datasets.mapping import ClassMapping
-from ..evaluation.metrics.pointing import energy_inside
+from ..evaluation.measures.pointing import energy_inside
 from ..explainer import Explainer
 from ..images.files import Image, read_image
 from ..render.contact_sheet import TILE

@@ -16,8 +16,8 @@ from ..datasets.annotation import AnnotatedImage, Box, Mask
 from ..explanation import Explanation
 from ..images.files import Image
 from .maps import Explained, MethodMaps
-from .metrics.perturbation import STEPS, Predict
-from .metrics.pointing import centre_map
+from .measures.perturbation import STEPS, Predict
+from .measures.pointing import centre_map
 
 CENTRE = "centre"  # the baseline that knows nothing of the image, in the place of a method
 TOLERANCE = 15.0  # pixels of the source image (Zhang et al. 2016)

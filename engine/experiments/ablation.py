@@ -17,8 +17,8 @@ from ..compare import Comparison, name_of
 from ..datasets.annotation import AnnotatedObject
 from ..datasets.dataset import Dataset
 from ..datasets.mapping import ClassMapping
-from ..evaluation.metrics.boxes import SEGMENT_THRESHOLD, localises
-from ..evaluation.metrics.pointing import Map, Mask, energy_inside, pointing
+from ..evaluation.measures.boxes import SEGMENT_THRESHOLD, localises
+from ..evaluation.measures.pointing import Map, Mask, energy_inside, pointing
 from ..explainer import Explainer, Source
 from ..explanation import Explanation
 from ..images.files import Image

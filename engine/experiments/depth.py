@@ -18,7 +18,7 @@ from ...graph_rewrites.model.model import ModelSource, parse
 from ...graph_rewrites.targets.blocks import residual_blocks
 from ...graph_rewrites.targets.score import ScoreSource
 from ..compare import Comparison, name_of
-from ..evaluation.metrics.rank_correlation import rank_correlation
+from ..evaluation.measures.rank_correlation import rank_correlation
 from ..explained import explained_model
 from ..explainer import Explainer, Source
 from ..explanation import Explanation

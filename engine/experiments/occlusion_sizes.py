@@ -9,7 +9,7 @@ from typing import Any
 
 from ...graph_rewrites.model.model import ModelSource, parse
 from ..compare import Comparison, compare, name_of
-from ..evaluation.metrics.rank_correlation import rank_correlation
+from ..evaluation.measures.rank_correlation import rank_correlation
 from ..explainer import Source
 from ..explanation import Explanation
 from ..multi_pass.occlusion import PAPER_SIZES

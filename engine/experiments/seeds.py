@@ -19,7 +19,7 @@ from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ..datasets.annotation import AnnotatedImage
 from ..datasets.mapping import ClassMapping
 from ..evaluation.maps import MethodMaps
-from ..evaluation.metrics.pointing import Map, Mask
+from ..evaluation.measures.pointing import Map, Mask
 from ..explanation import Explanation
 from ..images.files import Image
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
-from onnxplain.engine.evaluation.metrics.pointing import centre_map, energy_inside, pointing
+from onnxplain.engine.evaluation.measures.pointing import centre_map, energy_inside, pointing
 from onnxplain.engine.images.preprocess import Preprocess
 from onnxplain.engine.language.questions import Answerer
 from onnxplain.engine.language.vocabulary import Vocabulary

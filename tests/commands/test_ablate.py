@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from onnxplain.engine.evaluation.metrics.pointing import energy_inside
+from onnxplain.engine.evaluation.measures.pointing import energy_inside
 from onnxplain.engine.experiments.ablation import ABLATIONS
 
 from .command_line import assert_refused, run

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from onnxplain.engine.evaluation.metrics.rank_correlation import rank_correlation
+from onnxplain.engine.evaluation.measures.rank_correlation import rank_correlation
 
 from .command_line import assert_refused, run
 

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
+from ..measures.boxes import OVERLAPS, localises, max_box_accuracy, overlaps_by_threshold
+from ..measures.pointing import energy_inside, is_difficult, mean_over_classes, pointing
+from ..measures.rejection import TOP, Pointed, best_threshold, rejection_accuracy
 from ..subject import Subject
-from .boxes import OVERLAPS, localises, max_box_accuracy, overlaps_by_threshold
-from .pointing import energy_inside, is_difficult, mean_over_classes, pointing
 from .registry import Measured, mean, mean_of, metric
-from .rejection import TOP, Pointed, best_threshold, rejection_accuracy
 
 
 def _localisation(measured: Measured) -> dict[str, float]:

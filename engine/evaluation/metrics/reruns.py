@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from ..measures.perturbation import average_drop, deletion, increase, insertion, masked, road
+from ..measures.rank_correlation import rank_correlation
 from ..subject import STAGES, Subject
-from .perturbation import average_drop, deletion, increase, insertion, masked, road
-from .rank_correlation import rank_correlation
 from .registry import Measured, mean, mean_of, metric
 
 

@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnxplain import Explainer, rewrite
 from onnxplain.engine.datasets.annotation import AnnotatedObject
-from onnxplain.engine.evaluation.metrics.boxes import localises
-from onnxplain.engine.evaluation.metrics.pointing import energy_inside, pointing
+from onnxplain.engine.evaluation.measures.boxes import localises
+from onnxplain.engine.evaluation.measures.pointing import energy_inside, pointing
 from onnxplain.engine.experiments.ablation import ABLATIONS, Case, ablate, ablations
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 

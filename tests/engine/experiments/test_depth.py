@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from onnxplain import Explainer, layers
-from onnxplain.engine.evaluation.metrics.rank_correlation import rank_correlation
+from onnxplain.engine.evaluation.measures.rank_correlation import rank_correlation
 from onnxplain.engine.experiments.depth import peak_memory, sweep
 from onnxplain.graph_rewrites.errors import UsageError
 

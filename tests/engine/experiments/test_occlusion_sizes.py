@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from onnxplain.engine.compare import Comparison, compare
-from onnxplain.engine.evaluation.metrics.rank_correlation import rank_correlation
+from onnxplain.engine.evaluation.measures.rank_correlation import rank_correlation
 from onnxplain.engine.experiments.occlusion_sizes import described, occlusion_sizes
 
 from ...graph_rewrites.networks import small_cnn

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnxplain.engine.evaluation.metrics.boxes import (
+from onnxplain.engine.evaluation.measures.boxes import (
     THRESHOLDS,
     localises,
     max_box_accuracy,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnxplain.engine.evaluation.metrics.removal import imputed
+from onnxplain.engine.evaluation.measures.removal import imputed
 
 
 def dense(plane: np.ndarray, removed: np.ndarray) -> np.ndarray:

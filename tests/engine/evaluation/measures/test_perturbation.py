@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from onnxplain.engine.evaluation.metrics.perturbation import (
+from onnxplain.engine.evaluation.measures.perturbation import (
     REMOVED,
     area,
     average_drop,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnxplain.engine.evaluation.metrics.pointing import (
+from onnxplain.engine.evaluation.measures.pointing import (
     centre_map,
     energy_inside,
     is_difficult,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from onnxplain.engine.evaluation.metrics.rejection import Pointed, best_threshold, rejection_accuracy
+from onnxplain.engine.evaluation.measures.rejection import Pointed, best_threshold, rejection_accuracy
 
 POINTED = [
     Pointed(peak=5, present=True, hit=1),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from onnxplain.engine.evaluation.metrics.rank_correlation import rank_correlation
+from onnxplain.engine.evaluation.measures.rank_correlation import rank_correlation
 from onnxplain.graph_rewrites.errors import UsageError
 from scipy import stats
 

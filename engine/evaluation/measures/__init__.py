@@ -1,0 +1,1 @@
+"""What measures one map: boxes, pointing, perturbation, removal, rank correlation."""
