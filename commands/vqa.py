@@ -54,7 +54,7 @@ def vqa(
     )
     write_image(output, answer_picture(answers))
     for name, found in answers.items():
-        for word in next(iter(found.values())).strangers:
+        for word in next(iter(found.values())).out_of_vocabulary:
             notes.print(f"note: {name} does not know {word!r} and reads it as an unknown word", markup=False)
     show(answer_data(answers, image, output), answer_table(answers, output), as_json)
     report_all(failures)

@@ -13,7 +13,7 @@ from ..graph_rewrites.errors import OnnxplainError
 from ..graph_rewrites.maps.registry import METHODS
 from .explanation import Explanation
 from .images.preprocess import Preprocess
-from .images.resample import enlarged, normalised, placed
+from .images.resample import normalised, placed, upsampled
 from .runtime.runner import Arrays
 
 # Shown as the papers show them, in the colours of the input.
@@ -134,7 +134,7 @@ class Results:
         placement = self.record.get("placements", {}).get(
             at.removeprefix("@") or next(iter(self.record["layers"]), None)
         )
-        large = enlarged(cam, self.size) if placement is None else placed(cam, self.size, placement)
+        large = upsampled(cam, self.size) if placement is None else placed(cam, self.size, placement)
         return normalised(large, 2).astype(np.float32)
 
     def _is_pixelwise(self, at: str) -> bool:

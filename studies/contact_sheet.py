@@ -19,7 +19,7 @@ SCALE, LINE, COLUMNS, ROWS = 4, 22, 4, 3
 
 
 def card(seed: int) -> Image:
-    """One scene, enlarged, with its caption above it and a question below it, what its answer is about outlined."""
+    """One scene, upsampled, with its caption above it and a question below it, what its answer is about outlined."""
     rng = np.random.default_rng(seed)
     shown = scene(rng)
     said, asked = caption(shown), [each for each in questions(shown) if each.mask is not None]

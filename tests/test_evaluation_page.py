@@ -14,8 +14,8 @@ from onnxplain.cli import main
 from onnxplain.engine.audit.intervals import CONFIDENCE, MIN_MEAN
 from onnxplain.engine.audit.verdict import CLEARLY, MARGIN
 from onnxplain.engine.datasets.mapping import read_mapping
+from onnxplain.engine.evaluation.measures.perturbation import BLUR, BLUR_SIZE, REMOVED, STEPS
 from onnxplain.engine.evaluation.metrics import METRICS
-from onnxplain.engine.evaluation.metrics.perturbation import BLUR, BLUR_SIZE, REMOVED, STEPS
 from onnxplain.engine.evaluation.subject import TOLERANCE
 
 from .engine.evaluation.colours import PREPROCESS, write_scenes

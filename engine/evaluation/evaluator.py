@@ -19,7 +19,7 @@ from ..images.files import Image, read_image
 from ..records.journal import fingerprint
 from .maps import MethodMaps
 from .metrics import find_metrics
-from .subject import CENTRE, Laboratory, Settings, Subject
+from .subject import CENTRE, EvaluationContext, Settings, Subject
 
 Decoded = tuple[AnnotatedImage, Image]
 
@@ -67,7 +67,7 @@ class Evaluator:
             raise UsageError(f"metric {wrong[0]!r} is of one input, and ten crops are ten; leave it out, or the crops")
         self._source = parse(plan.model)
         self.maps = MethodMaps(self._source, plan.methods, crops=plan.crops, on_error=on_error, **plan.arguments)
-        self._lab = Laboratory(self._source, self.maps, plan.settings, plan.arguments)
+        self._context = EvaluationContext(self._source, self.maps, plan.settings, plan.arguments)
         self.mapping = ClassMapping(self.maps.labels, self.maps.classes, plan.mapping, plan.mapping_file)
         self._top = max(metric.top for metric in self.metrics)
         self.model = plan.model
@@ -133,7 +133,7 @@ class Evaluator:
         present = {label: targets for label in labels if (targets := self.mapping.of(label))}
         asked = [target for label in truth.labels for target in present.get(label, ())]
         explained = self.maps.explain(image, truth.path, list(dict.fromkeys(asked)), self._top)
-        return Subject(truth, image, present, explained, self._lab)
+        return Subject(truth, image, present, explained, self._context)
 
 
 def decode(entry: Entry) -> Decoded:

@@ -21,7 +21,7 @@ from ..compare import by_method
 from ..explained import ExplainedModel, explained_model
 from ..explanation import Explanation
 from ..images.files import Image
-from ..images.resample import enlarged, normalised
+from ..images.resample import normalised, upsampled
 from ..multi_pass.models import scores_alone
 from ..multi_pass.registry import MULTI_PASS
 from ..multi_pass.run import MultiPassRunner
@@ -157,7 +157,7 @@ class MethodMaps(ExplainedModel):
         for method, results in self._results(self._run(tensors, targets), tensors).items():
             for column, target in enumerate(targets):
                 rows = [self._explanation(results, row, column, target, image, path) for row in range(len(tensors))]
-                raw = [enlarged(np.asarray(one.cam, np.float64), one.input_heatmap.shape) for one in rows]
+                raw = [upsampled(np.asarray(one.cam, np.float64), one.input_heatmap.shape) for one in rows]
                 mean = crops.to_source(np.stack(raw), image.shape[:2])
                 maps.setdefault(method, {})[target] = replace(
                     rows[crops.centre],

@@ -37,7 +37,7 @@ class Settings:
     steps: int = STEPS
 
 
-class Laboratory:
+class EvaluationContext:
     """The model, and changed copies of it that some metrics run; made when they are first asked for.
 
     Args:
@@ -72,14 +72,14 @@ class Subject:
         image: uint8 [H, W, 3] RGB.
         present: the model's classes for each class of the data set that is in the image and that it knows.
         explained: predictions and maps.
-        lab: the model, to be run on changed inputs.
+        context: the model, to be run on changed inputs.
     """
 
     truth: AnnotatedImage
     image: Image
     present: Mapping[str, tuple[int, ...]]
     explained: Explained
-    lab: Laboratory
+    context: EvaluationContext
     _regions: dict[str, Mask] = field(default_factory=dict)
 
     @property
@@ -125,32 +125,32 @@ class Subject:
     @cached_property
     def tensor(self) -> npt.NDArray[np.floating]:
         """The model's input."""
-        return self.lab.maps.preprocess.apply(self.image)
+        return self.context.maps.preprocess.apply(self.image)
 
     @cached_property
     def black(self) -> npt.NDArray[np.floating]:
         """The model's input of a black image."""
-        return self.lab.maps.preprocess.apply(np.zeros_like(self.image))
+        return self.context.maps.preprocess.apply(np.zeros_like(self.image))
 
     def predict(self, target: int) -> Predict:
         """What gives the probability of a class."""
 
         def probability(inputs: Iterable[np.ndarray], count: int) -> npt.NDArray[np.float64]:
-            return self.lab.maps.probabilities(inputs, count)[:, target]
+            return self.context.maps.probabilities(inputs, count)[:, target]
 
         return probability
 
     @cached_property
     def occluded(self) -> dict[int, Explanation]:
         """Occlusion maps of the classes asked for."""
-        return self._explained_by(self.lab.occlusion)["occlusion"]
+        return self._explained_by(self.context.occlusion)["occlusion"]
 
     @cached_property
     def anew(self) -> list[dict[str, dict[int, Explanation]]]:
         """Maps of the classes asked for, by `STAGES`, of the models whose weights are drawn anew."""
-        return [self._explained_by(maps) for maps in self.lab.anew]
+        return [self._explained_by(maps) for maps in self.context.anew]
 
     def _explained_by(self, maps: MethodMaps) -> dict[str, dict[int, Explanation]]:
-        some = next(iter(self.lab.maps.methods))
+        some = next(iter(self.context.maps.methods))
         targets = [one.target for _, one in self.by_class(some)]
         return maps.explain(self.image, self.truth.path, targets).maps

@@ -157,8 +157,8 @@ def _write(path: Path, found: Seeds, values: Sequence[int], shape: tuple[int, ..
             file, labels=np.array(values, np.int64), cues=np.stack([numbers[rows, columns], rows, columns])
         )
     indices = np.where(numbers == UNLABELLED, VOID, numbers).astype(np.uint8)
-    enlarged = cv2.resize(indices, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
-    atomic_write_bytes(path.with_name(f"{path.name}.png"), encode_indices(np.asarray(enlarged, np.uint8)))
+    upsampled = cv2.resize(indices, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
+    atomic_write_bytes(path.with_name(f"{path.name}.png"), encode_indices(np.asarray(upsampled, np.uint8)))
 
 
 def _counts(found: Seeds, values: Sequence[int], labels: Sequence[str] | None) -> list[dict[str, Any]]:

@@ -134,7 +134,7 @@ class Preprocess:
             rows, columns = max(h, round(height * w / width)), max(w, round(width * h / height))
         else:  # rounded as by torchvision's Resize, and below as by its CenterCrop
             rows, columns = (int(self.resize * side / min(height, width)) for side in (height, width))
-        if rows * columns > 100_000_000:  # a strip of 1 x 100000, enlarged to a shorter side of 256, would take 20 GB
+        if rows * columns > 100_000_000:  # a strip of 1 x 100000, upsampled to a shorter side of 256, would take 20 GB
             raise OnnxplainError(f"an image of {width} x {height} pixels is too elongated to be cropped; cut it first")
         return rows, columns, round((rows - h) / 2), round((columns - w) / 2), h, w
 

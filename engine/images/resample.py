@@ -1,4 +1,4 @@
-"""Arrays of one to three spatial axes enlarged linearly, as the explained models do it."""
+"""Arrays of one to three spatial axes upsampled linearly, as the explained models do it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-def enlarged(values: npt.NDArray[np.float64], size: Sequence[int]) -> npt.NDArray[np.float64]:
+def upsampled(values: npt.NDArray[np.float64], size: Sequence[int]) -> npt.NDArray[np.float64]:
     """Values [..., *spatial] at the last axes' new sizes, linearly with half-pixel centres, as ONNX's Resize.
 
     From the last axis on: gathering along it is slow, and it is short of rows yet. A matrix product would be faster,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -32,15 +33,21 @@ class Answers:
 
     Attributes:
         question: the question as it was asked.
-        strangers: its words that the model does not know and read as its token for unknown ones.
+        out_of_vocabulary: its words that the model does not know and read as its token for unknown ones.
         answers: the five most probable ones, best first, then those explained beside them.
         explanations: one per answer explained, and layer.
     """
 
     question: str
-    strangers: list[str]
+    out_of_vocabulary: list[str]
     answers: list[Answer]
     explanations: list[Explanation]
+
+    @property
+    def strangers(self) -> list[str]:
+        """The former name of `out_of_vocabulary`."""
+        warnings.warn("Answers.strangers is now Answers.out_of_vocabulary", DeprecationWarning, stacklevel=2)
+        return self.out_of_vocabulary
 
 
 class Answerer:
@@ -88,7 +95,7 @@ class Answerer:
         told = {one.text for one in top}
         beside = {one.label: Answer(str(one.label), one.score, one.probability) for one in found}
         answers = [*top, *(answer for text, answer in beside.items() if text not in told)]
-        return Answers(asked, self._model.vocabulary.strangers(question), answers, found)
+        return Answers(asked, self._model.vocabulary.out_of_vocabulary(question), answers, found)
 
     def _index(self, answer: str) -> int:
         """The class of an answer: by its text alone, as answers may be numbers."""

@@ -77,7 +77,7 @@ class Vocabulary:
         """The record's `text`, for `from_json`."""
         return {**asdict(self), "vocabulary": list(self.vocabulary)}
 
-    def strangers(self, text: str | Sequence[str]) -> list[str]:
+    def out_of_vocabulary(self, text: str | Sequence[str]) -> list[str]:
         """The words that are not in the vocabulary."""
         return [word for word in _split(text) if word not in self.ids]
 
@@ -96,13 +96,13 @@ class Vocabulary:
             raise UsageError(f"the {what} is empty; write words such as {', '.join(self._examples()[:3])}")
         if self.length is not None and len(words) > self.length:
             raise UsageError(f"{what} too long: {len(words)} words, at most {self.length}")
-        strangers = self.strangers(words)
-        if strangers and self.unknown is None:
+        out_of_vocabulary = self.out_of_vocabulary(words)
+        if out_of_vocabulary and self.unknown is None:
             raise UsageError(
-                f"the {what} has the word {strangers[0]!r}, which the model does not know; "
-                f"{closest(strangers[0], self._examples())}"
+                f"the {what} has the word {out_of_vocabulary[0]!r}, which the model does not know; "
+                f"{closest(out_of_vocabulary[0], self._examples())}"
             )
-        return [self.ids[self.unknown if word in strangers and self.unknown else word] for word in words]
+        return [self.ids[self.unknown if word in out_of_vocabulary and self.unknown else word] for word in words]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """The words of token ids.

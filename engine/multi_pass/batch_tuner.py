@@ -12,7 +12,7 @@ FIRST = 8
 GAIN = 1.05  # so much faster per row the double number must be, that noise alone does not change it
 
 
-class Pace:
+class BatchTuner:
     """The number of rows that are computed together, `rows`: doubled as long as that is faster per row.
 
     Args:

@@ -15,7 +15,7 @@ from .registry import Sample, multi_pass_method
 
 @multi_pass_method("score-cam", with_activations)
 def score_cam(sample: Sample) -> Arrays:
-    """ReLU(sum_k w_k A^k), w the softmax over k of y^c(x * A^k enlarged and brought to [0, 1]) (Wang et al. 2020).
+    """ReLU(sum_k w_k A^k), w the softmax over k of y^c(x * A^k upsampled and brought to [0, 1]) (Wang et al. 2020).
 
     Algorithm 1; the score of the baseline, which they subtract, does not change the softmax. A channel
     that is constant masks nothing and gets the mask 0.

@@ -8,7 +8,7 @@ from ...graph_rewrites.errors import UsageError
 from ..runtime.runner import Arrays
 from .fill import Fill, filled
 from .models import with_gradients
-from .registry import Paint, Sample, multi_pass_method
+from .registry import Perturbation, Sample, multi_pass_method
 
 
 @multi_pass_method("smooth-grad", with_gradients)
@@ -57,7 +57,7 @@ def integrated_gradients(sample: Sample, *, steps: int = 50, baseline: Fill = "z
     }
 
 
-def _mean_gradient(sample: Sample, paint: Paint, weights: np.ndarray) -> np.ndarray:
+def _mean_gradient(sample: Sample, paint: Perturbation, weights: np.ndarray) -> np.ndarray:
     """The weighted sum of the gradients at images, [K, *input]."""
     if sample.image.dtype.kind != "f":
         raise UsageError(

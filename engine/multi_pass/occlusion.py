@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 
 from ...graph_rewrites.errors import UsageError
-from ..images.resample import enlarged, normalised
+from ..images.resample import normalised, upsampled
 from ..runtime.runner import Arrays
 from .fill import Fill, filled
 from .models import scores_alone
@@ -23,7 +23,7 @@ def occlusion(sample: Sample, *, size: int = 0, stride: int = 0, fill: Fill = "m
 
     Positive where covering lowers the score, negative where it raises it. Patches of `size` pixels a side are centred
     on every `stride`-th pixel and reach over the border, as if the image were padded with what covers it: so with a
-    stride of 1 the map has the input's size, and else it is enlarged to it. Unless given, `size` is a fifth of the
+    stride of 1 the map has the input's size, and else it is upsampled to it. Unless given, `size` is a fifth of the
     input's shorter side (45 of 224 pixels) and `stride` a third of that.
 
     Returns:
@@ -52,7 +52,7 @@ def occlusion(sample: Sample, *, size: int = 0, stride: int = 0, fill: Fill = "m
     drops = sample.scores - sample.scores_of(paint, len(places))
     cam = drops.T.reshape(-1, *shape)
     # Each value stands for stride pixels a side, of which the last ones may lie beyond the border.
-    large = enlarged(cam, [count * stride for count in shape])
+    large = upsampled(cam, [count * stride for count in shape])
     for axis, side in enumerate(sizes, 1):
         large = large.take(range(side), axis)
     return {"cam": cam, "heatmap": normalised(large, len(sizes))}

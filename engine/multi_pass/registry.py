@@ -11,17 +11,17 @@ import numpy.typing as npt
 import onnx
 
 from ...graph_rewrites.maps.registry import reserve
-from ..images.resample import enlarged, placed
+from ..images.resample import placed, upsampled
 from ..runtime.runner import Arrays, Runner
-from .batch_tuner import Pace
+from .batch_tuner import BatchTuner
 
 # Feature maps of as many perturbed inputs as fit into this are computed together.
 MEMORY_BUDGET = 2**30
 MAX_ROWS = 64
 
 Progress: TypeAlias = Callable[[Iterable[Any], int], Iterable[Any]]  # passes steps on, of which there are so many
-Paint: TypeAlias = Callable[[int, np.ndarray], None]  # (index, out): writes a changed image over all of `out`
-Neutral: TypeAlias = Callable[[Runner], Arrays]  # model -> inputs
+Perturbation: TypeAlias = Callable[[int, np.ndarray], None]  # (index, out): writes a changed image over all of `out`
+IdentityInputs: TypeAlias = Callable[[Runner], Arrays]  # model -> inputs
 BuildModel: TypeAlias = Callable[..., onnx.ModelProto]  # (model, layers, score) -> the model that is run
 
 
@@ -83,12 +83,12 @@ class Sample:
         """Maps [..., *spatial] of the explained layer at the size of `image`, where the layer's cells lie."""
         record = self.runner.record
         placement = record.get("placements", {}).get(next(iter(record["layers"]), None))
-        return enlarged(maps, self.size) if placement is None else placed(maps, self.size, placement)
+        return upsampled(maps, self.size) if placement is None else placed(maps, self.size, placement)
 
-    def run(self, paint: Paint, count: int) -> Iterator[Arrays]:
+    def run(self, paint: Perturbation, count: int) -> Iterator[Arrays]:
         """The results on `count` changed images, a batch at a time; `paint` is asked for them in order."""
         fixed = self.runner.fixed_batch
-        pace = Pace(self.rows(count)) if fixed is None else Pace(fixed, fixed)
+        pace = BatchTuner(self.rows(count)) if fixed is None else BatchTuner(fixed, fixed)
         batch = np.empty((min(pace.most, count), *self.image.shape), self.image.dtype)
         whole = self.image.dtype.kind in "iu"
         canvas, filled = np.empty(self.image.shape), 0
@@ -108,7 +108,7 @@ class Sample:
         """How many of `count` rows may be computed together, by the memory that they need."""
         return max(1, min(MAX_ROWS, count, self.budget // max(1, self.runner.peak_bytes(self.inputs))))
 
-    def scores_of(self, paint: Paint, count: int) -> npt.NDArray[np.float64]:
+    def scores_of(self, paint: Perturbation, count: int) -> npt.NDArray[np.float64]:
         """The scores [count, K] of changed images."""
         return np.concatenate([results["score"] for results in self.run(paint, count)]).astype(np.float64)
 
@@ -117,22 +117,22 @@ class Sample:
 class MultiPassMethod:
     """One method: `explain` makes arrays of a sample, on the model that `build` makes.
 
-    The arrays lack the batch axis: `cam` [K, h, w] and, if it is not just `cam` enlarged, `heatmap` [K, H, W]; or
-    `input_gradient` [K, *input]. Those under other names, [K], are reported beside the map. `neutral` gives the inputs
-    that the model has beside those of the original, so that they change nothing.
+    The arrays lack the batch axis: `cam` [K, h, w] and, if it is not just `cam` upsampled, `heatmap` [K, H, W]; or
+    `input_gradient` [K, *input]. Those under other names, [K], are reported beside the map. `identity_inputs` gives the
+    inputs that the model has beside those of the original, with values that change nothing.
     """
 
     name: str
     build: BuildModel
     explain: Callable[..., Arrays]
-    neutral: Neutral
+    identity_inputs: IdentityInputs
 
 
 MULTI_PASS: dict[str, MultiPassMethod] = {}
 
 
 def multi_pass_method(
-    name: str, build: BuildModel, neutral: Neutral = nothing
+    name: str, build: BuildModel, identity_inputs: IdentityInputs = nothing
 ) -> Callable[[Callable[..., Arrays]], Callable[..., Arrays]]:
     """Registers the decorated function `(sample, *, options) -> arrays` as a method.
 
@@ -143,12 +143,12 @@ def multi_pass_method(
     Args:
         name: as users call it; it must not be that of another method, also of one that a model can hold.
         build: makes the model that is run, see `models`.
-        neutral: see `MultiPassMethod`.
+        identity_inputs: see `MultiPassMethod`.
     """
 
     def register(explain: Callable[..., Arrays]) -> Callable[..., Arrays]:
         reserve(name, "runs a model many times, so no model holds it; use onnxplain.Explainer")
-        MULTI_PASS[name] = MultiPassMethod(name, build, explain, neutral)
+        MULTI_PASS[name] = MultiPassMethod(name, build, explain, identity_inputs)
         return explain
 
     return register

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ...graph_rewrites.errors import UsageError
-from ..images.resample import enlarged, normalised
+from ..images.resample import normalised, upsampled
 from ..runtime.runner import Arrays
 from .models import scores_alone
 from .registry import Sample, multi_pass_method
@@ -26,8 +26,8 @@ def rise(
 ) -> Arrays:
     """The mean of random masks, each weighted by f(x * mask), over their mean (Petsiuk et al. 2018).
 
-    A mask is a grid of `cells` a side, each open with probability `keep`, enlarged linearly and shifted at random by up
-    to a cell. The paper's f is the class probability; 4000 masks of 7 x 7 cells are its setting for VGG-16. Of a score
+    A mask is a grid of `cells` a side, each open with probability `keep`, upsampled linearly and shifted at random by
+    up to a cell. The paper's f is the class probability; 4000 masks of 7 x 7 cells are its setting for VGG-16. Of a score
     that is an expression, which has no probability, f is the score itself.
 
     Returns:
@@ -59,7 +59,7 @@ def _masks(sample: Sample, count: int, cells: int, keep: float, seed: int) -> It
     sides = [-(-side // cells) for side in sample.size]
     for _ in range(count):
         grid = (rng.random([cells + 1] * len(sides)) < keep).astype(np.float64)
-        large = enlarged(grid, [(cells + 1) * side for side in sides])
+        large = upsampled(grid, [(cells + 1) * side for side in sides])
         shifts = [int(rng.integers(side)) for side in sides]
         yield large[tuple(slice(shift, shift + size) for shift, size in zip(shifts, sample.size, strict=True))]
 

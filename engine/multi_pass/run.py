@@ -34,9 +34,9 @@ class MultiPassRunner:
         progress: Progress = silent,
     ) -> None:
         self._method, self._runner, self._options, self._progress = method, runner, options or {}, progress
-        self._neutral = method.neutral(runner)
+        self._identity_inputs = method.identity_inputs(runner)
         self.record = {**runner.record, "method": method.name}
-        self.others = [name for name in runner.others if name not in self._neutral]
+        self.others = [name for name in runner.others if name not in self._identity_inputs]
 
     def run(self, inputs: Arrays, target: Any) -> Arrays:
         """The same arrays as one run of an explained model gives, and what else the method reports, [N, K].
@@ -51,7 +51,7 @@ class MultiPassRunner:
         found = []
         for row in range(rows):
             single = self._runner.rows_of(inputs, row, row + 1)
-            base = self._runner.run({**single, **self._neutral}, targets[row])
+            base = self._runner.run({**single, **self._identity_inputs}, targets[row])
             ranking = np.argsort(-base["logits"][0], kind="stable")
             resolved = np.where(targets[row] < 0, ranking[-targets[row] - 1], targets[row])
             sample = Sample(self._runner, single, resolved, base, self._progress)

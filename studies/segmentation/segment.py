@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnxplain.engine.images.resample import enlarged
+from onnxplain.engine.images.resample import upsampled
 from onnxplain.engine.runtime.session import Session
 
 from .crf import mean_field, softmax
@@ -38,8 +38,8 @@ def refined(given: Array, scenes: Scenes) -> Array:
 
 
 def labels(given: Array) -> Labels:
-    """The most probable class of each pixel, int64 [n, 96, 96], of probabilities [n, C, 32, 32] enlarged linearly."""
-    return np.stack([enlarged(one.astype(np.float64), (SIDE, SIDE)).argmax(axis=0) for one in given])
+    """The most probable class of each pixel, int64 [n, 96, 96], of probabilities [n, C, 32, 32] upsampled linearly."""
+    return np.stack([upsampled(one.astype(np.float64), (SIDE, SIDE)).argmax(axis=0) for one in given])
 
 
 def at_least(shares: Array) -> Array:

@@ -112,7 +112,7 @@ def test_what_stands_below_a_picture_is_chosen(photo: Array) -> None:
 
 
 def assert_shows(tile: Image, picture: Image) -> None:
-    """The photo of 16 x 16 pixels is enlarged 14 times: the middle of each of its pixels keeps about its colour."""
+    """The photo of 16 x 16 pixels is upsampled 14 times: the middle of each of its pixels keeps about its colour."""
     assert np.median(np.abs(tile[7::14, 7::14].astype(int) - picture)) <= 8
 
 

@@ -42,7 +42,7 @@ def test_the_embedded_photo_is_an_egyptian_cat(cat: Explainer) -> None:
     assert explanation.heatmap.shape == (300, 451)
     assert explanation.heatmap.dtype == np.float32
     assert explanation.cam.shape == (7, 7)
-    # The heatmap is the map, enlarged to the photo: its maximum lies in the map's largest cell, or beside it.
+    # The heatmap is the map, upsampled to the photo: its maximum lies in the map's largest cell, or beside it.
     row, column = np.unravel_index(explanation.heatmap.argmax(), (300, 451))
     top, left = np.unravel_index(explanation.cam.argmax(), (7, 7))
     assert abs((row + 0.5) / 300 * 7 - (top + 0.5)) < 1

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from onnxplain import Explainer
-from onnxplain.engine.evaluation.metrics.pointing import energy_inside, pointing
+from onnxplain.engine.evaluation.measures.pointing import energy_inside, pointing
 from onnxplain.engine.runtime.session import Session
 from onnxplain.graph_rewrites.targets.blocks import residual_blocks
 

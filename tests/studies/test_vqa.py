@@ -13,7 +13,7 @@ import onnx
 import onnxplain
 import onnxruntime
 import pytest
-from onnxplain.engine.evaluation.metrics.pointing import pointing
+from onnxplain.engine.evaluation.measures.pointing import pointing
 from onnxplain.engine.images.preprocess import Preprocess
 from onnxplain.graph_rewrites.model.metadata import read_metadata
 

@@ -86,7 +86,7 @@ def pointing_game(subject: Subject, method: str) -> Measured:
         (
             label,
             {
-                "hit": pointing(one.heatmap, region, subject.lab.settings.tolerance),
+                "hit": pointing(one.heatmap, region, subject.context.settings.tolerance),
                 "difficult": is_difficult(region, distractors=len(labels) > 1),
             },
         )
@@ -113,7 +113,9 @@ def rejection(subject: Subject, method: str) -> Measured:
         one, label = subject.map_of(method, target), present.get(target)
         is_there = label is not None and bool(subject.truth.of(label))
         hit = (
-            pointing(one.heatmap, subject.region(label), subject.lab.settings.tolerance) if label and is_there else 0.0
+            pointing(one.heatmap, subject.region(label), subject.context.settings.tolerance)
+            if label and is_there
+            else 0.0
         )
         pointed.append(Pointed(float(np.max(one.cam if one.cam is not None else one.heatmap)), is_there, hit))
     return [("", [list(one) for one in pointed])]

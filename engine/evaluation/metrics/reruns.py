@@ -15,7 +15,7 @@ from .registry import Measured, mean, mean_of, metric
 @metric("deletion", {"deletion": -1}, mean("deletion"), grade=lambda value: 1 - value, at_input=True)
 def deletion_area(subject: Subject, method: str) -> Measured:
     """The area under the deletion curve; see `deletion`."""
-    axis, steps = subject.lab.maps.channel_axis, subject.lab.settings.steps
+    axis, steps = subject.context.maps.channel_axis, subject.context.settings.steps
     return [
         (label, deletion(subject.tensor, one.input_heatmap, axis, subject.predict(one.target), steps))
         for label, one in subject.by_class(method)
@@ -25,7 +25,7 @@ def deletion_area(subject: Subject, method: str) -> Measured:
 @metric("insertion", {"insertion": 1}, mean("insertion"), grade=float, at_input=True)
 def insertion_area(subject: Subject, method: str) -> Measured:
     """The area under the insertion curve; see `insertion`."""
-    axis, steps = subject.lab.maps.channel_axis, subject.lab.settings.steps
+    axis, steps = subject.context.maps.channel_axis, subject.context.settings.steps
     return [
         (label, insertion(subject.tensor, one.input_heatmap, axis, subject.predict(one.target), steps))
         for label, one in subject.by_class(method)
@@ -46,7 +46,7 @@ def _road(measured: Measured) -> dict[str, float]:
 )
 def road_means(subject: Subject, method: str) -> Measured:
     """The mean probability with shares of the hottest, and of the coldest, pixels removed; see `road`."""
-    axis = subject.lab.maps.channel_axis
+    axis = subject.context.maps.channel_axis
     return [
         (
             label,
@@ -77,7 +77,7 @@ def confidence_drop(subject: Subject, method: str) -> Measured:
     """The probability of the image, and of what the map leaves of it; see `masked`."""
     measured: Measured = []
     for label, one in subject.by_class(method):
-        left = masked(subject.tensor, subject.black, one.input_heatmap, subject.lab.maps.channel_axis)
+        left = masked(subject.tensor, subject.black, one.input_heatmap, subject.context.maps.channel_axis)
         measured.append((label, subject.predict(one.target)([subject.tensor, left], 2).tolist()))
     return measured
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ....graph_rewrites.errors import OnnxplainError
 from ...explanation import Explanation
 from ...images.files import Image
-from ...images.resample import enlarged
+from ...images.resample import upsampled
 from ...results import are_sigmoids, probabilities
 from ..overlays import SALIENCY_PERCENTILE, colourise, peak_of
 
@@ -66,12 +66,12 @@ def packed(values: npt.NDArray[Any]) -> dict[str, Any]:
 
 
 def grid(explanation: Explanation) -> npt.NDArray[np.float64]:
-    """The fewest values that give the heatmap at the model's input when they are enlarged to its size."""
+    """The fewest values that give the heatmap at the model's input when they are upsampled to its size."""
     heat = explanation.input_heatmap.astype(np.float64)
     if explanation.cam is not None and not explanation.is_pixelwise:
-        peak = np.abs(enlarged(explanation.cam.astype(np.float64), heat.shape)).max() or 1.0
+        peak = np.abs(upsampled(explanation.cam.astype(np.float64), heat.shape)).max() or 1.0
         coarse = explanation.cam / peak
-        if np.abs(enlarged(coarse, heat.shape) - heat).max() <= _SAME:
+        if np.abs(upsampled(coarse, heat.shape) - heat).max() <= _SAME:
             return np.asarray(coarse, np.float64)
     return heat
 

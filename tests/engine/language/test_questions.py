@@ -35,7 +35,7 @@ def test_answers_come_with_their_probabilities_best_first(model: onnx.ModelProto
     got = Answerer(model)(PHOTO, QUESTION)
     order = np.argsort(-LOGITS)
     assert got.question == QUESTION
-    assert not got.strangers
+    assert not got.out_of_vocabulary
     assert [answer.text for answer in got.answers] == [ANSWERS[index] for index in order]
     np.testing.assert_allclose([answer.score for answer in got.answers], LOGITS[order], atol=1e-5)
     shares = np.exp(log_softmax(LOGITS))[order]
@@ -97,7 +97,7 @@ def test_a_model_of_a_fixed_length_reads_padding_behind_the_question() -> None:
 def test_unknown_words_are_told_where_the_model_has_a_token_for_them() -> None:
     words = ["<unknown>", *WORDS[1:]]
     got = Answerer(answerer(vocabulary=words, pad=None, unknown="<unknown>"))(PHOTO, "a crimson circle")
-    assert got.strangers == ["crimson"]
+    assert got.out_of_vocabulary == ["crimson"]
     expected = Replica().answers(PREPROCESS.apply(PHOTO), [IDS[0], 0, IDS[2]])
     np.testing.assert_allclose([answer.score for answer in got.answers], np.sort(expected)[::-1], atol=1e-5)
 

@@ -29,7 +29,7 @@ def test_a_text_is_encoded_and_decoded() -> None:
 
 def test_unknown_words_become_the_token_for_them_where_there_is_one() -> None:
     assert OPEN.encode("red crimson red") == [1, 0, 1]
-    assert OPEN.strangers("red crimson red") == ["crimson"]
+    assert OPEN.out_of_vocabulary("red crimson red") == ["crimson"]
     assert OPEN.encode("red " * 1000) == [1] * 1000  # any length where none is recorded
 
 

@@ -55,7 +55,7 @@ def conv(x: Array, w: Array, b: Array) -> Array:
 
 
 def bilinear(values: Array, height: int, width: int) -> Array:
-    """A map [h, w] enlarged with half-pixel centres, pixel by pixel."""
+    """A map [h, w] upsampled with half-pixel centres, pixel by pixel."""
     result = np.zeros((height, width))
     for i in range(height):
         for j in range(width):

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
-from onnxplain.engine.multi_pass.batch_tuner import FIRST, Pace
+from onnxplain.engine.multi_pass.batch_tuner import FIRST, BatchTuner
 from onnxplain.engine.multi_pass.models import scores_alone
 from onnxplain.engine.multi_pass.registry import Sample
 from onnxplain.engine.runtime.runner import Runner
@@ -14,7 +14,7 @@ from onnxplain.engine.runtime.runner import Runner
 from ...graph_rewrites.networks import Net
 
 
-def feed(pace: Pace, seconds_per_row: dict[int, float], runs: int) -> list[int]:
+def feed(pace: BatchTuner, seconds_per_row: dict[int, float], runs: int) -> list[int]:
     """The rows of each run on a machine of these speeds; the first with a number of rows takes ten times as long."""
     rows: list[int] = []
     for _ in range(runs):
@@ -25,20 +25,20 @@ def feed(pace: Pace, seconds_per_row: dict[int, float], runs: int) -> list[int]:
 
 def test_rows_are_doubled_while_that_is_faster() -> None:
     speeds = {8: 1.0, 16: 0.5, 32: 0.4, 64: 0.39}
-    assert feed(Pace(64), speeds, 9) == [8, 8, 16, 16, 32, 32, 64, 64, 32]
+    assert feed(BatchTuner(64), speeds, 9) == [8, 8, 16, 16, 32, 32, 64, 64, 32]
 
 
 def test_rows_stay_where_more_are_no_faster() -> None:
-    assert feed(Pace(64), {8: 1.0, 16: 0.97}, 7) == [8, 8, 16, 16, 8, 8, 8]
+    assert feed(BatchTuner(64), {8: 1.0, 16: 0.97}, 7) == [8, 8, 16, 16, 8, 8, 8]
 
 
 @pytest.mark.parametrize(("most", "expected"), [(1, [1, 1, 1]), (12, [8, 8, 8]), (16, [8, 8, 16])])
 def test_memory_sets_the_limit(most: int, expected: list[int]) -> None:
-    assert feed(Pace(most), {1: 1.0, 8: 1.0, 16: 0.1}, 3) == expected
+    assert feed(BatchTuner(most), {1: 1.0, 8: 1.0, 16: 0.1}, 3) == expected
 
 
 def test_a_fixed_batch_stays() -> None:
-    pace = Pace(3, 3)
+    pace = BatchTuner(3, 3)
     with pace.timed(3):
         pass
     assert pace.rows == 3

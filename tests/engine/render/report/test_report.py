@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnxplain import Explainer, OnnxplainError, UsageError, rewrite
 from onnxplain.engine.images.files import read_image, write_image
-from onnxplain.engine.images.resample import enlarged
+from onnxplain.engine.images.resample import upsampled
 from onnxplain.engine.render.report.encode import PIXEL_PRECISION, PRECISION
 from onnxplain.engine.render.report.report import Report, write_report
 
@@ -104,7 +104,7 @@ def test_the_stored_values_give_the_heatmap(model: Path, photos: list[Path], met
     _, page = written(model, photos[:1], methods=[method], target=[2])
     (expected,) = Explainer(model, method=method, **ARGUMENTS)(photos[0], 2)
     block = next(one for one in page.images[0]["maps"] if one["method"] == method)
-    got = enlarged(unpacked(block), expected.input_heatmap.shape)
+    got = upsampled(unpacked(block), expected.input_heatmap.shape)
     assert np.abs(got - expected.input_heatmap).max() <= PRECISION
     assert block["type"].startswith("Int") == bool(expected.heatmap.min() < 0)
 
