@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import onnx
 
 from ....build.emitter import Emitter
 from ....errors import OnnxplainError
@@ -62,15 +63,22 @@ def _matrices(
         # An axis that keeps its size is not resized (unless a region of interest crops it).
         if roi is None and factors is None and outputs[axis] is not None and outputs[axis] == x.shape[axis]:
             continue
-        target = {}
-        if sizes is None:
-            factor = op.Slice(scales, [place], [place + 1])
-            target["scales"] = op.Concat(_ones(op, scales, 2), factor, _ones(op, scales, 1), axis=0)
-        else:
-            target["sizes"] = op.join([1, 1], op.size(node.outputs[0], axis), op.size(x, axis))
         region = None if roi is None else _region(op, roi, place, len(axes))
-        matrices[axis] = _interpolation(op, node, axis, region, **target)
+        factor = op.Slice(scales, [place], [place + 1]) if sizes is None else None
+        number = None if factors is None else float(factors[place])
+        may_stay = (sizes is None or roi is not None) and _may_keep_its_length(node, axis, number, roi is not None)
+        interpolation = _interpolation_beside_another if may_stay else _interpolation
+        matrices[axis] = interpolation(op, node, axis, region, factor)
     return matrices
+
+
+def _may_keep_its_length(node: Node, axis: int, factor: float | None, is_cropped: bool) -> bool:
+    """Whether an axis may be as long as before though it is interpolated and another axis changes its length."""
+    before, after = node.inputs[0].shape, node.outputs[0].shape
+    if after is not None and isinstance(before[axis], int) and isinstance(after[axis], int):
+        return bool(before[axis] == after[axis] and before != after)
+    # An axis of 1 does not change its values, and one of 2 or more grows if the factor is 1.5 or more.
+    return is_cropped or factor is None or 1 < factor < 1.5
 
 
 def _given(tensor: Tensor | None) -> Tensor | None:
@@ -79,19 +87,49 @@ def _given(tensor: Tensor | None) -> Tensor | None:
     return None if known is not None and known.size == 0 else tensor
 
 
-def _interpolation(
-    op: Emitter, node: Node, axis: int, region: Tensor | None, scales: Tensor | None = None, sizes: Tensor | None = None
-) -> Tensor:
+def _interpolation(op: Emitter, node: Node, axis: int, region: Tensor | None, factor: Tensor | None) -> Tensor:
     """The matrix [out, in] by which the node interpolates one axis, made as an image [1, 1, out, in]."""
     x = node.inputs[0]
+    image = op.Unsqueeze(identity_matrix(op, op.size(x, axis), x), [0, 1])
+    if factor is None:
+        target = None, op.join([1, 1], op.size(node.outputs[0], axis), op.size(x, axis))
+    else:
+        target = op.Concat(_ones(op, factor, 2), factor, _ones(op, factor, 1), axis=0), None
+    return op.Squeeze(_resized(op, node, image, region, *target), [0, 1])
+
+
+def _interpolation_beside_another(
+    op: Emitter, node: Node, axis: int, region: Tensor | None, factor: Tensor | None
+) -> Tensor:
+    """The same where the axis may keep its length, made as columns [1, in, out, 2] of an image [1, in, in, 1].
+
+    ONNX Runtime copies a tensor that keeps its whole shape, whatever the scales say. So the image has a further axis,
+    which is repeated where the node changes the length of any axis.
+    """
+    x, y = node.inputs[0], node.outputs[0]
+    size = op.size(x, axis)
+    image = op.Unsqueeze(identity_matrix(op, size, x), [0, 3])
+    stays = op.Cast(op.Equal(op.shape(x), op.shape(y)), to=onnx.TensorProto.INT64)
+    copies = op.Sub([2], op.reduce("ReduceProd", stays, [0]))
+    if factor is None:
+        target = None, op.join([1], size, op.size(y, axis), copies)
+    else:
+        target = op.Concat(_ones(op, factor, 2), factor, op.cast_like(copies, factor), axis=0), None
+    columns = op.Slice(_resized(op, node, image, region, *target), [0], [1], [3])
+    return op.Transpose(op.Squeeze(columns, [0, 3]), perm=[1, 0])
+
+
+def _resized(
+    op: Emitter, node: Node, image: Tensor, region: Tensor | None, scales: Tensor | None, sizes: Tensor | None
+) -> Tensor:
+    """An image of four axes, resized as the node does, with zeros beyond its ends."""
     attributes: dict[str, Any] = {
         **node.attrs,
         "extrapolation_value": 0.0,
         "axes": None,
         "keep_aspect_ratio_policy": None,
     }
-    image = op.Unsqueeze(identity_matrix(op, op.size(x, axis), x), [0, 1])
-    return op.Squeeze(op.emit("Resize", image, region, scales, sizes, **attributes), [0, 1])
+    return op.emit("Resize", image, region, scales, sizes, **attributes)
 
 
 def _interpolation_at_shared_scale(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxplain.engine.gradcheck.float64.session import Float64Session
@@ -100,3 +101,47 @@ def test_axes_that_keep_their_size_cost_nothing() -> None:
     graph = helper.make_graph([helper.make_node("Resize", ["x", "", "scales"], ["y"])], "resize", [x], [y], [scales])
     model = append_vjp(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "y", "x")
     assert sum(node.op_type == "MatMul" for node in model.graph.node) == 2
+
+
+KEPT = [
+    ((1, 1, 2, 3), (1, 1, 1.25, 1.7)),
+    ((1, 1, 3, 2), (1, 1, 1.7, 1.25)),
+    ((1, 1, 4, 4), (1, 1, 1.1, 0.5)),
+    ((1, 1, 2, 3), (1, 1, 1.25, 1.2)),  # the whole shape is kept, and ONNX Runtime copies x
+    ((1, 2, 3), (1, 1, 1.2)),
+    ((1, 2, 3, 3, 3), (1, 1, 1.2, 1.3, 2)),
+]
+
+
+@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric", "align_corners", "tf_crop_and_resize"])
+@pytest.mark.parametrize("mode", ["linear", "cubic", "nearest"])
+@pytest.mark.parametrize("symbolic", [False, True], ids=["static", "symbolic"])
+@pytest.mark.parametrize("given", ["scales", "scales at run time", "sizes"])
+@pytest.mark.parametrize(("shape", "scales"), KEPT)
+def test_an_axis_may_keep_its_length_under_a_scale(
+    shape: tuple[int, ...], scales: tuple[float, ...], given: str, symbolic: bool, mode: str, coordinates: str
+) -> None:
+    """The transposed Jacobian is what ONNX Runtime makes of each unit, since the operator is linear."""
+    if mode == "cubic" and len(shape) != 4:
+        pytest.skip("ONNX Runtime has cubic interpolation of two axes only")
+    if coordinates == "tf_crop_and_resize" and len(shape) == 5 and mode == "linear":
+        pytest.skip("ONNX Runtime 1.32 has no such crop of three axes")
+    region = np.array([0.0] * len(shape) + [1.0] * len(shape), np.float32)
+    if coordinates == "tf_crop_and_resize":
+        region[[len(shape) - 1, -1]] = 0.1, 0.8
+    sizes = np.floor(np.array(shape) * np.array(scales, np.float32)).astype(np.int64)
+    target = (np.array(scales, np.float32), None) if given != "sizes" else (None, sizes)
+    constant = [1, 3] if given == "sizes" else [1] if given == "scales at run time" else [1, 2]
+    attributes = {"mode": mode, "coordinate_transformation_mode": coordinates}
+    rank = len(shape) if given == "scales at run time" else None
+    case = Case("Resize", [X, region, *target], attributes, wrt=[0], constant=constant, opset=19, output_rank=rank)
+    case = replace(case, inputs=[np.random.default_rng(0).normal(size=shape), *case.inputs[1:]])
+    plain = ort.InferenceSession(case.model(np.float32).SerializeToString(), providers=["CPUExecutionProvider"])
+    feeds = case.feeds(np.float32)
+    cotangent = np.random.default_rng(1).normal(size=plain.run(None, feeds)[0].shape).astype(np.float32)
+    units = np.eye(int(np.prod(shape)), dtype=np.float32).reshape(-1, *shape)
+    slopes = [np.sum(plain.run(None, {**feeds, "x0": unit})[0] * cotangent) for unit in units]
+    vjp = append_vjp(case.model(np.float32, symbolic), "y0", "x0").SerializeToString()
+    session = ort.InferenceSession(vjp, providers=["CPUExecutionProvider"])
+    (grad,) = session.run(["x0_grad"], {**feeds, "y0_cotangent": cotangent})
+    np.testing.assert_allclose(grad, np.reshape(slopes, shape), atol=1e-5)
