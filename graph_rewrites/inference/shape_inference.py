@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import onnx
 from onnx import shape_inference
 
+from .ceil_pools import is_ceil_pool, overcounted_pools
 from .constant_folding import fold_integers, settle
 from .contrib_shapes import STANDARD, surrogates
 
-POOLS = {"MaxPool", "AveragePool", "LpPool"}
 # Multiples of it stand for open sizes, of which networks take halves and halves of those.
 OPEN_SIZE = 64
 
@@ -20,9 +20,8 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
 
     Inference runs on a surrogate in which some nodes are replaced: those for which onnx has no rule, by `surrogates`;
     arithmetic on constant integers, by its results, and where ranks depend on them, known sizes and conditions too
-    (`settle`); pooling in ceil mode whose last window would start past the input, by one with larger windows. The
-    specification drops such a window ("sliding windows that would start in the right padded region are ignored"), and
-    so does ONNX Runtime; onnx's inference counts it.
+    (`settle`); pooling in ceil mode whose last window would start past the input, by one with larger windows (see
+    `ceil_pools`).
     """
     surrogate = onnx.ModelProto()
     surrogate.CopyFrom(proto)
@@ -32,7 +31,7 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     surrogate.graph.node.extend(replaced)
     # Right sizes in the file, which onnx does not infer, would keep it from telling anything of the node.
     _forget_shapes(
-        surrogate.graph, [name for node in surrogate.graph.node if _is_ceil_pool(node) for name in node.output]
+        surrogate.graph, [name for node in surrogate.graph.node if is_ceil_pool(node) for name in node.output]
     )
     fold_integers(surrogate)
     _drop_contradicted(surrogate)
@@ -40,7 +39,7 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     while settle(surrogate, inferred.graph):
         inferred = shape_inference.infer_shapes(surrogate, data_prop=True)
     corrected: set[int] = set()
-    while wrong := {i: kernel for i, kernel in _overcounted_pools(inferred.graph).items() if i not in corrected}:
+    while wrong := {i: kernel for i, kernel in overcounted_pools(inferred.graph).items() if i not in corrected}:
         for i, kernel in wrong.items():
             node = surrogate.graph.node[i]
             kept = [attribute for attribute in node.attribute if attribute.name not in ("kernel_shape", "dilations")]
@@ -89,31 +88,6 @@ def _drop_contradicted(model: onnx.ModelProto) -> None:
             number = numbers.get(dim.dim_param, dim.dim_value)
             if number and known.dim_value and number != known.dim_value:
                 dim.Clear()
-
-
-def _overcounted_pools(graph: onnx.GraphProto) -> dict[int, list[int]]:
-    """Pooling nodes in ceil mode whose inferred size counts a window past the input, and a kernel whose does not."""
-    values = (*graph.value_info, *graph.input, *graph.output)
-    sizes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
-    found = {}
-    for i, node in enumerate(graph.node):
-        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        x, y = sizes.get(node.input[0] if node.input else "", []), sizes.get(node.output[0] if node.output else "", [])
-        if node.op_type not in POOLS or not attributes.get("ceil_mode") or len(x) != len(y):
-            continue
-        spatial = len(x) - 2
-        pads = list(attributes.get("pads") or [0] * 2 * spatial)
-        strides, dilations = (attributes.get(name) or [1] * spatial for name in ("strides", "dilations"))
-        kernel = [(k - 1) * dilation + 1 for k, dilation in zip(attributes["kernel_shape"], dilations, strict=True)]
-        for axis, (size, count) in enumerate(zip(x[2:], y[2:], strict=True)):
-            if size and (count - 1) * strides[axis] >= size + pads[axis]:
-                kernel[axis] = size + pads[axis] + pads[spatial + axis] - (count - 2) * strides[axis]
-                found[i] = kernel
-    return found
-
-
-def _is_ceil_pool(node: onnx.NodeProto) -> bool:
-    return node.op_type in POOLS and any(a.name == "ceil_mode" and a.i for a in node.attribute)
 
 
 def _forget_shapes(graph: onnx.GraphProto, names: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from graphlib import TopologicalSorter
 import onnx
 from onnx import inliner
 
+from ..inference.ceil_pools import state_dropped_windows
 from ..inference.shape_inference import infer_shapes
 from .opset_upgrade import raise_opset
 from .subgraph_protos import hoist_initializers
@@ -45,6 +46,7 @@ def canonicalise(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, onn
     _name_batch(proto.graph)
     declared = {value.name: value for value in proto.graph.output if value.type.tensor_type.HasField("shape")}
     proto = infer_shapes(_with_open_outputs(proto))
+    state_dropped_windows(proto.graph)
     _restore_symbols(proto.graph, declared)
     return proto, declared
 
