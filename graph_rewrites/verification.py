@@ -12,6 +12,8 @@ from .autodiff.cotangents import zeros_like
 from .autodiff.decompose import can_decompose
 from .autodiff.lower import lower
 from .autodiff.reverse import GRADIENTS, sweep
+from .axes.labels import Source
+from .axes.trace import trace_axes
 from .backward_rules.registry import rule_set
 from .build.emitter import Emitter
 from .build.graph_io import Publisher, prune
@@ -60,6 +62,20 @@ def coverage(model: ModelSource, start: str, end: str, score: ScoreSource | None
         (key, count, "rule" if key in GRADIENTS else "function body" if key in expanded else "missing")
         for key, count in counts.most_common()
     ]
+
+
+def open_sizes(model: ModelSource) -> dict[tuple[str, int], int]:
+    """Sizes for open axes of inputs, by input and axis, where they must be those of others that they meet."""
+    work = read(model)
+    trace = trace_axes(work)
+    found = {}
+    for tensor in work.inputs:
+        for axis, size in enumerate(tensor.shape or ()):
+            met = trace.met_by([Source(tensor.name, axis, size, (tensor.name, axis))])
+            sizes = {source.size for source in met if isinstance(source.size, int) and source.size > 1}
+            if not isinstance(size, int) and len(sizes) == 1:
+                found[tensor.name, axis] = sizes.pop()
+    return found
 
 
 def verification_model(

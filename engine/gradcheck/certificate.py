@@ -1,8 +1,8 @@
-"""A certificate for one model: what is differentiated how, and the proof that it is right."""
+"""A certificate for one model: which operators are differentiated how, and the checks that it passed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,9 +14,12 @@ from ...graph_rewrites.model.metadata import read_metadata
 from ...graph_rewrites.model.model import ModelSource, load, parse
 from ...graph_rewrites.rewrite import rewrite
 from ...graph_rewrites.targets.score import ScoreSource
-from ...graph_rewrites.verification import coverage, verification_model
+from ...graph_rewrites.verification import coverage, open_sizes, verification_model
+from ..runtime.runner import Runner
 from ..runtime.session import LOG_ERRORS, Session, import_onnxruntime
+from .finding import Finding
 from .float64.session import Float64Session
+from .independence import independence
 
 # Central differences in float64. Networks of ReLUs are linear between kinks, so the step may be small: on
 # EfficientNet-Lite0 a step of 1e-6 crosses so many of its 6 million kinks that the difference is off by 9e-4.
@@ -31,18 +34,11 @@ TOLERANCE = 2e-4
 # narrower floats, computes other operators in float32. Some units of the last place.
 OUTPUT_TOLERANCE = {onnx.TensorProto.FLOAT16: 4e-3, onnx.TensorProto.BFLOAT16: 3e-2}
 FLOAT32_TOLERANCE = 1e-5
+# Scales of dynamic quantisation come from all images of a batch, so that each moves the others' values by steps.
+DYNAMIC_TOLERANCE = 0.1
 # Cosine between the runtime's float32 gradient and the float64 one: single ReLUs may flip between the two.
 MIN_COSINE = 0.99
 BATCH, SIDE = 2, 64  # sizes put in for open batch and spatial axes
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check: what was compared, whether it holds, and the figures."""
-
-    name: str
-    passed: bool
-    detail: str
 
 
 @dataclass
@@ -100,7 +96,7 @@ def certify(
     to_layer, to_input = (coverage(source, start, logits, score) for start in (layer, image))
     certificate = Certificate(layer, session.providers, to_layer, to_input)
     rng = np.random.default_rng(seed)
-    feeds = random_inputs(explained, rng, side)
+    feeds = random_inputs(explained, rng, side, open_sizes(source))
     del feeds[target]
 
     takes_gradient = feeds[image].dtype.kind == "f" and all(how != "missing" for _, _, how in to_input)
@@ -116,6 +112,9 @@ def certify(
         unfused = _same_outputs(_outputs(plain, feeds), _outputs(rewritten, explained_feeds), tolerance)
         same = replace(same, passed=unfused.passed, detail=f"{same.detail}; without fusions {unfused.detail}")
     certificate.findings.append(same)
+    is_dynamic = any(node.op_type == "DynamicQuantizeLinear" for node in original.graph.node)
+    apart = max(tolerance, DYNAMIC_TOLERANCE if is_dynamic else 0)
+    certificate.findings += independence(Runner(explained, providers), feeds, check.top, apart)
     runtime_gradient = after[record["names"]["gradient"]][:, 0]
     certificate.findings.append(check.against_runtime(runtime_gradient))
     certificate.findings.append(check.along("layer_gradient", names["offset"], rng))
@@ -124,10 +123,12 @@ def certify(
     return certificate
 
 
-def random_inputs(model: onnx.ModelProto, rng: np.random.Generator, side: int) -> dict[str, np.ndarray]:
+def random_inputs(
+    model: onnx.ModelProto, rng: np.random.Generator, side: int, sizes: Mapping[tuple[str, int], int] | None = None
+) -> dict[str, np.ndarray]:
     """Random values for every input: normal floats, bytes, and zeros and ones for other integers.
 
-    An open first axis gets the size 2, every other open axis the size `side`.
+    An open axis gets the size that `sizes` has for it; else a first axis the size 2, any other the size `side`.
     """
     weights = {tensor.name for tensor in model.graph.initializer}
     feeds: dict[str, np.ndarray] = {}
@@ -135,7 +136,8 @@ def random_inputs(model: onnx.ModelProto, rng: np.random.Generator, side: int) -
         if value.name in weights:
             continue
         kind = value.type.tensor_type
-        shape = [d.dim_value or (side if axis else BATCH) for axis, d in enumerate(kind.shape.dim)]
+        known = {axis: size for (name, axis), size in (sizes or {}).items() if name == value.name}
+        shape = [d.dim_value or known.get(at, side if at else BATCH) for at, d in enumerate(kind.shape.dim)]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
         if kind.elem_type in FLOAT_TYPES:
             feeds[value.name] = rng.normal(size=shape).astype(dtype)

@@ -27,8 +27,8 @@ def rise(
     """The mean of random masks, each weighted by f(x * mask), over their mean (Petsiuk et al. 2018).
 
     A mask is a grid of `cells` a side, each open with probability `keep`, upsampled linearly and shifted at random by
-    up to a cell. The paper's f is the class probability; 4000 masks of 7 x 7 cells are its setting for VGG-16. Of a score
-    that is an expression, which has no probability, f is the score itself.
+    up to a cell. The paper's f is the class probability; its setting for VGG-16 is 4000 masks of 7 x 7 cells. Of a
+    score that is an expression, which has no probability, f is the score itself.
 
     Returns:
         cam [K, H, W], at the input's size; heatmap [K, H, W], the same from its smallest value on: what all pixels have

@@ -7,7 +7,7 @@ from . import movements as movements
 from . import products as products
 from .labels import Label
 from .movements import split_at
-from .step import RULES, Rule, Step
+from .step import RULES, Rule, Step, rule_for
 from .windows import windows
 
 
@@ -36,6 +36,7 @@ def _by_traits(traits: Traits) -> Rule | None:
     return None
 
 
+@rule_for("DynamicQuantizeLinear")
 def same(step: Step) -> list[Label]:
     """The axes of the first input."""
     labels = step.labels()

@@ -139,7 +139,7 @@ def _mixed_by(model: Model, node: gs.Node, labels: Mapping[str, Labels]) -> Iter
     elif node.op == "Einsum":
         yield from (source for label in contracted_letters(step) for source in _sources(label))
         return
-    elif node.op in ("CumSum", "TopK", "NonMaxSuppression", "NonZero", "Compress", "Unique"):
+    elif node.op in ("CumSum", "TopK", "NonMaxSuppression", "NonZero", "Compress", "Unique", "DynamicQuantizeLinear"):
         axes = None
     for _, found in known:
         for axis, label in enumerate(found or ()):

@@ -1,0 +1,75 @@
+"""Images and classes explained together against each alone: what passes, and what must fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnxplain.engine.gradcheck.certificate import certify
+from onnxplain.engine.gradcheck.independence import independence
+from onnxplain.engine.runtime.runner import Runner
+from onnxplain.graph_rewrites.rewrite import rewrite
+
+from ...graph_rewrites.networks import Net, images, small_cnn
+
+EXPLAINED = rewrite(small_cnn(), outputs=("score", "cam"))
+TOP = np.array([[1], [2]])
+
+
+class Touching(Runner):
+    """A model in which a part of what one image, or one class, gets comes from another."""
+
+    axis = 0
+
+    def run(self, inputs: dict[str, np.ndarray], target: Any) -> dict[str, np.ndarray]:
+        found = super().run(inputs, target)
+        return {**found, "score": found["score"] + 1e-3 * found["score"].sum(axis=self.axis, keepdims=True)}
+
+
+class TouchingClasses(Touching):
+    axis = 1
+
+
+class Overflowing(Runner):
+    def run(self, inputs: dict[str, np.ndarray], target: Any) -> dict[str, np.ndarray]:
+        found = super().run(inputs, target)
+        return {**found, "cam": found["cam"] / np.zeros(1, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("runner", "failed"),
+    [(Runner, set()), (Touching, {"images apart"}), (TouchingClasses, {"classes apart"})],
+)
+def test_what_touches_another_fails(runner: type[Runner], failed: set[str]) -> None:
+    findings = independence(runner(EXPLAINED), images(small_cnn()), TOP, 0.0)
+    assert {finding.name for finding in findings} == {"finite", "images apart", "classes apart"}
+    assert {finding.name for finding in findings if not finding.passed} == failed
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_maps_that_are_not_finite_fail() -> None:
+    findings = independence(Overflowing(EXPLAINED), images(small_cnn()), TOP, 0.0)
+    assert next(finding for finding in findings if finding.name == "finite").detail == "not finite: cam"
+
+
+@pytest.mark.parametrize("length", ["K", 5])
+def test_an_open_further_input_gets_the_size_that_it_meets(length: int | str) -> None:
+    net = Net()
+    x = net.add("Relu", net.conv(net.input("image", ["N", 3, 8, 8]), 3, 4), out="features")
+    scores = net.add("MatMul", net.add("ReduceMean", x, axes=[2, 3], keepdims=0), net.random(4, 5))
+    net.output(net.add("Mul", scores, net.input("scale", [length]), out="out"), ["N", 5])
+    assert certify(net.model(), side=8).passed
+
+
+def test_a_mean_over_the_batch_is_seen() -> None:
+    net = Net()
+    x = net.add("Relu", net.conv(net.input("image", ["N", 3, 8, 8]), 3, 4), out="features")
+    x = net.add("Mul", net.add("Sub", x, net.add("ReduceMean", x, axes=[0])), x)
+    pooled = net.add("ReduceMean", x, axes=[2, 3], keepdims=0)
+    net.output(net.add("MatMul", pooled, net.random(4, 5), out="out"), ["N", 5])
+    model: onnx.ModelProto = net.model()
+    certificate = certify(model, layers="features", side=8)
+    assert not certificate.passed
+    assert {finding.name for finding in certificate.findings if not finding.passed} == {"images apart"}
