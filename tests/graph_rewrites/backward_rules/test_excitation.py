@@ -11,7 +11,7 @@ import pytest
 from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.rewrite import rewrite
 
-from ..maps.replica import Replica, close, conv, conv_back, enlarged, network, pool_back
+from ..maps.replica import Replica, close, conv, conv_back, network, pool_back, upsampled
 from ..messages import assert_one_line
 from ..networks import Array, Net, explain, f32, images
 
@@ -67,7 +67,7 @@ def test_relevance_equals_its_replica(method: str, options: dict[str, Any]) -> N
                 cam = expected[layer].sum(axis=0)
                 cam = relu(cam) if options else cam
                 close(got[f"cam@{layer}"][n, k], cam, layer)
-                close(got[f"heatmap@{layer}"][n, k], enlarged(cam), layer)
+                close(got[f"heatmap@{layer}"][n, k], upsampled(cam), layer)
             assert expected["relu1"].min() < 0 or method == "mwp"
 
 

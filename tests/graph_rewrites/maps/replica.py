@@ -111,7 +111,7 @@ def relu_back(g: Array, x: Array, rules: str) -> Array:
     return np.asarray(g if rules == "deconvnet" else g * (x > 0))
 
 
-def enlarged(cam: Array, size: tuple[int, int] = (8, 8)) -> Array:
+def upsampled(cam: Array, size: tuple[int, int] = (8, 8)) -> Array:
     """A map [h, w] resized as OpenCV does, over its largest magnitude."""
     large = cv2.resize(cam.astype(np.float64), size[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(large / (np.abs(large).max() or 1))

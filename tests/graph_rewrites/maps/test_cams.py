@@ -10,7 +10,7 @@ import pytest
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from ..networks import Array, explain, images
-from .replica import Replica, close, column, enlarged, network
+from .replica import Replica, close, column, network, upsampled
 
 Formula = Callable[[Array, Array], Array]
 TARGET = [[0, 3], [4, 1]]
@@ -89,7 +89,7 @@ def test_a_map_equals_its_replica_at_every_layer(name: str) -> None:
         for cam, heatmap in zip(
             cams.reshape(4, *cams.shape[2:]), got[f"heatmap@{layer}"].reshape(4, 8, 8), strict=True
         ):
-            close(heatmap, enlarged(cam), layer)
+            close(heatmap, upsampled(cam), layer)
         signs.update(np.sign(got[f"heatmap@{layer}"]).ravel())
     assert signs >= ({-1, 1} if options.get("relu") is False else {0, 1})
     assert (-1 in signs) == (options.get("relu") is False)
@@ -120,7 +120,7 @@ def test_cam_takes_the_weights_of_the_linear_layer_without_a_relu() -> None:
     ]
     close(got["cam"], np.array(maps))
     assert got["cam"].min() < 0 < got["cam"].max()
-    close(got["heatmap"], np.array([[enlarged(cam) for cam in row] for row in maps]))
+    close(got["heatmap"], np.array([[upsampled(cam) for cam in row] for row in maps]))
 
 
 def test_a_channel_that_is_dead_everywhere_is_left_out() -> None:

@@ -8,7 +8,7 @@ import pytest
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from ..networks import Array, Net, explain, f32, images
-from .replica import close, enlarged
+from .replica import close, upsampled
 
 
 def net_of(channels: int, size: list[int | str], relu: bool = True) -> onnx.ModelProto:
@@ -53,7 +53,7 @@ def test_maps_are_projections_on_the_first_singular_vector(
             by_class = method == "eigen-grad-cam"
             expected = projection(*(evidence,) * 2 if by_class else (activation, np.abs(activation)), centre)
             close(got["cam"][n, k], expected)
-            close(got["heatmap"][n, k], enlarged(expected, got["heatmap"].shape[2:]))
+            close(got["heatmap"][n, k], upsampled(expected, got["heatmap"].shape[2:]))
 
 
 def hand_cam(image: Array, method: str = "eigen-cam", target: int = 0, centre: bool = False) -> Array:

@@ -13,7 +13,7 @@ from onnxplain.graph_rewrites.rewrite import rewrite
 from onnxplain.graph_rewrites.vjp import append_vjp
 
 from ..networks import Array, Net, explain, f32, images, run
-from .replica import Replica, close, column, enlarged, network
+from .replica import Replica, close, column, network, upsampled
 
 TARGET = [[0, 3], [4, 1]]
 # Where the network's three biases are added, and their values, [C, 1, 1].
@@ -43,7 +43,7 @@ def test_the_map_equals_its_replica() -> None:
             parts = [t["image"] * g["image"], *(g[name] * bias(replica) for name, bias in BIASES.items())]
             expected = np.sum([psi(part) for part in parts], axis=0)
             close(got["cam"][n, k], expected)
-            close(got["heatmap"][n, k], enlarged(expected))
+            close(got["heatmap"][n, k], upsampled(expected))
             close(got["input_gradient"][n, k], g["image"])
 
 

@@ -12,7 +12,7 @@ from onnxplain.graph_rewrites.model.metadata import read_metadata
 from onnxplain.graph_rewrites.rewrite import rewrite
 
 from ..networks import Array, Net, described, explain, f32, images
-from .replica import CLASSES, Replica, close, enlarged, network
+from .replica import CLASSES, Replica, close, network, upsampled
 
 TARGET = [[0, 3], [4, 1]]
 INPUT_METHODS = ("gradient", "input-x-gradient", "guided-backprop", "deconvnet", "guided-grad-cam")
@@ -23,7 +23,7 @@ Formula = Callable[[dict[str, Array], Callable[[str], dict[str, Array]]], Array]
 def guided_grad_cam(t: dict[str, Array], g: Callable[[str], dict[str, Array]]) -> Array:
     """Guided backpropagation times Grad-CAM, whose gradient is the ordinary one."""
     alpha = g("standard")["relu1"].mean(axis=(1, 2))
-    return np.asarray(g("guided")["image"] * enlarged(np.maximum(np.tensordot(alpha, t["relu1"], 1), 0)))
+    return np.asarray(g("guided")["image"] * upsampled(np.maximum(np.tensordot(alpha, t["relu1"], 1), 0)))
 
 
 FORMULAS: dict[str, Formula] = {
