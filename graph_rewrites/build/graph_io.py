@@ -29,10 +29,10 @@ class Publisher:
         self.names[name] = tensor.name
         return tensor
 
-    def output(self, name: str, tensor: Tensor, shape: Sequence[int | str | None]) -> None:
-        """Makes `tensor` a graph output; `shape` states its sizes."""
+    def output(self, name: str, tensor: Tensor, shape: Sequence[int | str | None] | None) -> None:
+        """Makes `tensor` a graph output; `shape` states its sizes, None that not even their number is known."""
         result = self.op.Identity(tensor)
-        result.name, result.shape = self._claim(name), list(shape)
+        result.name, result.shape = self._claim(name), None if shape is None else list(shape)
         self.op.model.graph.outputs.append(result)
 
     def per_target(self, name: str, rows: Tensor, target: Tensor, shape: Sequence[int | str | None]) -> None:

@@ -64,7 +64,7 @@ def _spans(x: Tensor, rest: Sequence[Tensor | None]) -> dict[int, range] | None:
     """The positions that a slice reads along each sliced axis; None where they are known only at run time."""
     starts, ends, axes, steps = (value_of(tensor) for tensor in (*rest, None, None)[:4])
     given = [tensor is not None for tensor in (*rest, None, None)[:4]]
-    if starts is None or ends is None or (given[2] and axes is None) or (given[3] and steps is None):
+    if x.shape is None or starts is None or ends is None or (given[2] and axes is None) or (given[3] and steps is None):
         return None
     spans = {}
     for index, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):

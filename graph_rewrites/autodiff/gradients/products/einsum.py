@@ -84,7 +84,7 @@ def _may_stretch(node: Node, terms: list[str], term: str) -> bool:
     """Whether an axis of one of the operands may have been broadcast along a subscript of `term`."""
     sizes: dict[str, set[int | str | None]] = {letter: set() for letter in term}
     for letters, x in zip(terms, node.inputs, strict=True):
-        for letter, size in zip(letters, x.shape, strict=True):
+        for letter, size in zip(letters, x.shape or [None] * len(letters), strict=True):
             if letter in sizes:
                 sizes[letter].add(size)
     return any(len(found) > 1 or None in found for found in sizes.values())

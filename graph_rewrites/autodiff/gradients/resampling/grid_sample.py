@@ -72,7 +72,7 @@ def affine_grid(op: Emitter, node: Node, grad: Tensor) -> list[Gradient]:
     The positions are what the node itself makes of the identity.
     """
     theta, size = node.inputs
-    axes = theta.shape[1] if isinstance(theta.shape[1], int) else rank(node.outputs[0]) - 2
+    axes = theta.shape[1] if theta.shape and isinstance(theta.shape[1], int) else rank(node.outputs[0]) - 2
     identity = constant(op, np.eye(axes, axes + 1)[None], theta)
     one = op.Concat(op.tensor([1]), op.Slice(size, [1], [2**62], [0]), axis=0)
     grid = op.Reshape(op.AffineGrid(identity, one, align_corners=node.attrs["align_corners"]), [-1, axes])

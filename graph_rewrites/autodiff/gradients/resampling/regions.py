@@ -110,7 +110,7 @@ def _means(op: Emitter, x: Tensor, batch: Tensor, rows: Samples, columns: Sample
     Matrices, because what they cost does not grow with the number of samples.
     """
     height, width = _matrix(op, rows, op.size(x, 2), x), _matrix(op, columns, op.size(x, 3), x)
-    if x.shape[0] != 1:  # rows of the box's own image, among those of all images
+    if x.shape is None or x.shape[0] != 1:  # rows of the box's own image, among those of all images
         own = op.cast_like(op.is_zero(op.Sub(op.Unsqueeze(batch, [1]), op.arange(op.size(x, 0)))), x)
         height = op.Mul(op.Unsqueeze(height, [2]), op.Unsqueeze(own, [1, 3]))
     images = op.Mul(op.size(x, 0), op.size(x, 2))
