@@ -136,6 +136,29 @@ def test_a_guided_map_differs_from_the_plain_one() -> None:
         assert np.abs(maps[i] - maps[j]).max() > 1e-3
 
 
+# The smaller of ReLU(x) and a bound that is computed, too: x wins at the first four values, the bound at the last two.
+BOUND = np.array([[1.0, 1.0, 5.0, 5.0, 5.0, 5.0]], np.float32)
+BOUNDED: Expected = {
+    "standard": [0, 0, -3, 4, 0, 0],
+    "guided": [0, 0, 0, 4, 0, 0],
+    "deconvnet": [0, 2, 0, 4, 0, 0],  # what reaches the ReLU is [-1, 2, -3, 4, 0, 0]
+}
+
+
+@pytest.mark.parametrize("rules", BOUNDED)
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("relu", ["Relu", "Max"])
+def test_the_minimum_of_a_relu_and_what_is_no_constant_is_a_plain_one(relu: str, swapped: bool, rules: str) -> None:
+    net = Net()
+    x, bound = net.input("x", [1, 6]), net.input("bound", [1, 6])
+    cut = net.add("Relu", x) if relu == "Relu" else net.add("Max", x, net.const(0.0))
+    net.output(net.add("Min", *((bound, cut) if swapped else (cut, bound)), out="y"), [1, 6])
+    explained = append_vjp(net.model(), "y", ["x", "bound"], rules)
+    results = run(explained, {"x": X, "bound": BOUND, "y_cotangent": G})
+    np.testing.assert_array_equal(results["x_grad"], [BOUNDED[rules]])
+    np.testing.assert_array_equal(results["bound_grad"], [[0, 0, 0, 0, -5, 6]])
+
+
 def test_stacked_relus_are_each_guided() -> None:
     """y = relu(-relu(x)) + 2 relu(x): the outer ReLU is dead, so the inner one sees 2 g, and then only g > 0."""
     net = Net()
