@@ -62,15 +62,17 @@ def _drop_contradicted(model: onnx.ModelProto) -> None:
 
     Some exporters move a Transpose past other nodes and leave these the shapes of before; torch.export's sizes of an
     LSTM's states are those of its example, though the number of steps is open. A contradiction keeps onnx from telling
-    anything of the node. With a number for each symbol of the inputs, more follows than onnx can say in symbols.
+    anything of the node. So do those of before an input's axes were opened. With a number for each open axis of the
+    inputs, one for all of a name, more follows than onnx can say in symbols.
     """
     sized = onnx.ModelProto()
     sized.CopyFrom(model)
     numbers: dict[str, int] = {}
     for value in sized.graph.input:
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param:
-                dim.dim_value = numbers.setdefault(dim.dim_param, OPEN_SIZE * (len(numbers) + 1))
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if not dim.HasField("dim_value"):
+                name = dim.dim_param or f"{value.name}, axis {axis}"
+                dim.dim_value = numbers.setdefault(name, OPEN_SIZE * (len(numbers) + 1))
     del sized.graph.value_info[:]
     for value in sized.graph.output:
         if value.type.HasField("tensor_type"):
@@ -85,7 +87,7 @@ def _drop_contradicted(model: onnx.ModelProto) -> None:
             told.ClearField("shape")
             continue
         for dim, known in zip(told.shape.dim, other.shape.dim, strict=True):
-            number = numbers.get(dim.dim_param, dim.dim_value)
+            number = numbers.setdefault(dim.dim_param, known.dim_value) if dim.dim_param else dim.dim_value
             if number and known.dim_value and number != known.dim_value:
                 dim.Clear()
 

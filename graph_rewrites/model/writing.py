@@ -11,6 +11,7 @@ import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
 from ..graph.node import used_tensors
+from ..graph.tensors import Tensor
 from .model import Model
 from .model_file import load_external
 from .subgraph_protos import node_proto
@@ -42,7 +43,12 @@ def write(model: Model) -> onnx.ModelProto:
     declared = {value.name: value for value in (*graph.input, *graph.output)}
     inputs = [value for value in graph.input if value.name not in lifted]
     inputs += [OnnxExporter.export_value_info_proto(t, True) for t in model.inputs if t.name not in declared]
-    outputs = [declared.get(t.name) or OnnxExporter.export_value_info_proto(t, True) for t in model.graph.outputs]
+    outputs = [
+        _without_contradicted(declared[t.name], t)
+        if t.name in declared
+        else OnnxExporter.export_value_info_proto(t, True)
+        for t in model.graph.outputs
+    ]
     for values, kept in ((graph.input, inputs), (graph.output, outputs)):
         del values[:]
         values.extend(kept)
@@ -50,4 +56,17 @@ def write(model: Model) -> onnx.ModelProto:
         restored = graph.initializer.add()
         restored.CopyFrom(tensor)
         load_external(restored, model.folder, model.name)
+    return result
+
+
+def _without_contradicted(value: onnx.ValueInfoProto, tensor: Tensor) -> onnx.ValueInfoProto:
+    """An output as the file declares it, but for numbers where inference tells that the size is open.
+
+    They are left over from before an input's axis was opened; a runtime would fold them into what reads the output.
+    """
+    result = onnx.ValueInfoProto()
+    result.CopyFrom(value)
+    for dim, size in zip(result.type.tensor_type.shape.dim, tensor.shape or [], strict=False):
+        if dim.HasField("dim_value") and not isinstance(size, int):
+            dim.Clear()
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto
 from onnxplain.graph_rewrites.model.model import read
 from onnxplain.graph_rewrites.vjp import append_vjp
@@ -92,3 +93,63 @@ def test_attention_of_opset_23_is_differentiated_by_its_body() -> None:
     expected, result = run(attention(False), feeds), run(attention(True), feeds)
     for name in ("y", "q_grad", "k_grad", "v_grad"):
         np.testing.assert_allclose(result[name], expected[name], rtol=1e-4, atol=1e-5)
+
+
+def opened(axes: dict[int, str | None], forget: bool) -> onnx.ModelProto:
+    """A network for images of 32 x 32 with axes opened afterwards; the sizes of before stay in the file."""
+    net = Net()
+    x = net.conv(net.input("x", [1, 3, 32, 32]), 3, 4, strides=[2, 2])
+    x = net.add("MaxPool", net.add("Relu", x, out="relu"), kernel_shape=[2, 2], strides=[2, 2], out="pooled")
+    x = net.add("Relu", net.conv(x, 4, 4), out="maps")
+    net.output("maps", [1, 4, 8, 8])
+    net.output(net.add("Flatten", net.add("GlobalAveragePool", x, out="mean"), out="y"), [1, 4])
+    model = onnx.shape_inference.infer_shapes(net.model())
+    for axis, name in axes.items():
+        dim = model.graph.input[0].type.tensor_type.shape.dim[axis]
+        dim.Clear()
+        if name:
+            dim.dim_param = name
+    if forget:
+        del model.graph.value_info[:]
+        for value in model.graph.output:
+            value.type.tensor_type.ClearField("shape")
+    return model
+
+
+@pytest.mark.parametrize(
+    "axes", [{2: None}, {3: None}, {2: None, 3: None}, {0: None}, {0: None, 2: None, 3: None}, {0: "N", 3: None}]
+)
+def test_sizes_of_before_an_axis_was_opened_are_not_believed(axes: dict[int, str | None]) -> None:
+    stale, bare = (read(opened(axes, forget)).tensors for forget in (False, True))
+    for name in ("relu", "pooled", "maps", "mean", "y"):
+        for told, inferred in zip(stale[name].shape, bare[name].shape, strict=True):
+            # What is open without the file's sizes is no number with them.
+            assert isinstance(told, int) == isinstance(inferred, int)
+            if isinstance(told, int):
+                assert told == inferred
+
+
+@pytest.mark.parametrize("axes", [{2: None, 3: None}, {0: None, 3: None}])
+def test_a_model_with_sizes_of_before_runs_on_other_sizes(axes: dict[int, str | None]) -> None:
+    shape = [2 if 0 in axes else 1, 3, 48 if 2 in axes else 32, 80]
+    feeds = {"x": np.random.default_rng(0).normal(size=shape).astype(np.float32)}
+    cotangent = {"y_cotangent": np.ones((shape[0], 4), np.float32)}
+    stale, bare = (
+        run(append_vjp(opened(axes, forget), "y", ["x", "relu"]), {**feeds, **cotangent}) for forget in (False, True)
+    )
+    for name in ("y", "x_grad", "relu_grad"):
+        np.testing.assert_allclose(stale[name], bare[name], rtol=1e-5, atol=1e-7)
+    assert bare["x_grad"].any()
+
+
+def test_a_symbol_that_stands_for_two_sizes_is_believed_once() -> None:
+    """The file's symbol says that two tensors are equally long; that follows otherwise from the inputs."""
+    net = Net()
+    a, b = net.input("a", ["N", None]), net.input("b", ["N", None])
+    net.output(net.add("Relu", a, out="left"), ["N", "T"])
+    net.output(net.add("Relu", b, out="right"), ["N", "T"])
+    model = net.model()
+    for name in ("left", "right"):
+        model.graph.value_info.append(onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", "T"]))
+    tensors = read(model).tensors
+    assert tensors["left"].shape[1] is None or tensors["left"].shape[1] != tensors["right"].shape[1]
