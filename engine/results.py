@@ -58,14 +58,14 @@ class Results:
         if cam is None and is_pixelwise and attribution is not None:
             cam = np.abs(attribution).max(axis=-1)
         heatmap = self._heatmap(row, column, at)
-        score = float(self.arrays["score"][row, column])
-        if not np.isfinite(score):
-            why = "there is nothing to score, such as a box" if score == -np.inf else "the model overflows on it"
-            raise OnnxplainError(f"{source or 'image'}: the score of target {target} is {score}; {why}")
         if not np.isfinite(heatmap).all():
             raise OnnxplainError(
                 f"{source or 'image'}: the map of target {target} is not finite; the model overflows on it"
             )
+        score = float(self.arrays["score"][row, column])
+        if not np.isfinite(score):
+            why = "there is nothing to score, such as a box" if score == -np.inf else "the model overflows on it"
+            raise OnnxplainError(f"{source or 'image'}: the score of target {target} is {score}; {why}")
         logits = self._logits(row)
         index = self._class_index(row, target)
         coloured = attribution if self.record["method"] in IN_COLOUR else None
