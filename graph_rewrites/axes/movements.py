@@ -125,7 +125,7 @@ def gather(step: Step) -> list[Label]:
     elif isinstance(labels[axis], tuple) and _is_made(labels[axis] or ()):
         taken = [step.made(axis)] if indices.ndim == 1 else [None] * indices.ndim
     elif indices.ndim == 1 and isinstance(shape[axis], int):
-        size = int(shape[axis])  # type: ignore[arg-type]
+        size = int(shape[axis] or 0)
         runs = [cut(labels[axis], size, int(one) % size, int(one) % size + 1) for one in indices]
         parts = [part for run in runs for part in (parts_of(run, 1) or ())]
         taken = [joined(parts) if len(parts) == indices.size else None]
@@ -153,16 +153,14 @@ def split_at(step: Step, index: int) -> list[Label]:
     labels, shape = step.labels(), step.shape()
     axis = step.attrs.get("axis", 0) % len(labels)
     sizes = [out.shape[axis] if out.shape else None for out in step.node.outputs]
+    known = [size for size in sizes[: index + 1] if isinstance(size, int)]
     source = only_source(labels[axis])
-    if all(isinstance(size, int) for size in sizes[: index + 1]):
-        start = sum(sizes[:index])
-        if source is not None and source.image is None:
-            name = step.node.outputs[index].name
-            labels[axis] = whole(Source(name, axis, sizes[index]))
-        else:
-            labels[axis] = cut(labels[axis], shape[axis], start, start + sizes[index])
-    else:
+    if len(known) <= index:
         labels[axis] = None
+    elif source is not None and source.image is None:
+        labels[axis] = whole(Source(step.node.outputs[index].name, axis, known[index]))
+    else:
+        labels[axis] = cut(labels[axis], shape[axis], sum(known[:index]), sum(known))
     return labels
 
 

@@ -47,8 +47,9 @@ def channel_axis(tensor: Tensor) -> int:
             continue
         node = current.inputs[0]
         channels = _own_channels(node)
-        if channels is not None and axes[channels] is not None:
-            return axes[channels]
+        found = axes[channels] if channels is not None else None
+        if found is not None:
+            return found
         if _is_product(node) and product is None:
             product = axes[-1]
     if product is not None:

@@ -54,10 +54,11 @@ def excitation(op: Emitter, node: Node, *relevance: Tensor) -> list[Gradient] | 
 
 
 @default_rule("mwp-dual", subject="layer or activation")
-def contrasting(op: Emitter, node: Node, *relevance: Tensor) -> list[Gradient] | None:
+def contrasting(op: Emitter, node: Node, *relevance: Tensor) -> Sequence[Gradient] | None:
     """The same, but for layers with weights, where it is the dual's."""
-    rule = dual if traits_of(node.source).weighted else excitation
-    return rule(op, node, *relevance)
+    if traits_of(node.source).weighted:
+        return dual(op, node, *relevance)
+    return excitation(op, node, *relevance)
 
 
 def weighted(op: Emitter, node: Node, relevance: Tensor) -> list[Gradient]:
