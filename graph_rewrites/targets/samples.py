@@ -67,18 +67,20 @@ def sample_axes(model: Model) -> SampleAxes:
     first axis is believed of inputs of two axes or more.
     """
     trace = trace_axes(model)
-    proven, refuted = set[Source](), set[Source]()
+    proven, refuted, unbatched = set[Source](), set[Source](), set[str]()
     for node in model.graph.nodes:
         if _takes_batch_first(node) and node.inputs and node.inputs[0].shape:
             labels = trace.of(node.inputs[0])
             proven.update(list(_sources(labels[0]))[:1])
-            refuted.update(source for label in labels[1:] for source in _sources(label))
+            others = {source for label in labels[1:] for source in _sources(label)}
+            refuted |= others
+            if labels[0] is not None and not any(_sources(labels[0])):
+                unbatched.update(source.image[0] for source in others if source.image is not None)
     first = [Source(tensor.name, 0, tensor.shape[0], (tensor.name, 0)) for tensor in model.inputs if tensor.shape]
     known = {source for source in proven if source.image is not None}
     if not known:
-        images = {source.tensor for source in refuted}
-        known = {s for s in first if s not in refuted and s.tensor not in images}
-    known = known - refuted if known - refuted else known
+        known = {source for source in first if source not in refuted and source.tensor not in unbatched}
+    known = known - refuted or known
     return SampleAxes(trace, frozenset(_with_equal(trace, known, first)))
 
 
