@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from onnx import numpy_helper
 from onnxplain import Explainer, UsageError
+from onnxplain.engine.multi_pass import batch_tuner
 from onnxplain.engine.runtime.session import Session
 
 from ...graph_rewrites.networks import images, residual_cnn, small_cnn
@@ -85,6 +88,7 @@ def test_a_layer_beside_a_shortcut_is_explained_and_several_are_refused(method: 
 @pytest.mark.parametrize("method", ["score-cam", "ablation-cam", "occlusion", "rise"])
 def test_further_classes_take_no_further_runs(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, rows, run = small_cnn(), [], Session.run
+    monkeypatch.setattr(batch_tuner, "time", SimpleNamespace(perf_counter=lambda: 0.0))  # runs are chosen by their time
     monkeypatch.setattr(Session, "run", lambda *given: rows.append(given[2]) or run(*given))
     for classes in ([3], [3, 0, 1]):
         Explainer(model, method=method, options={"masks": 9} if method == "rise" else None).run(
