@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from .labels import Digit, Label, Pieces, Size, Source
+from .labels import Digit, Label, Pieces, Size, Source, parts_of
 
 Item = tuple[Label, Size]  # a single digit, or an axis that cannot be taken apart, with its size
 
@@ -20,7 +20,15 @@ def reshaped(labels: Sequence[Label], before: Sequence[Size], after: Sequence[Si
     right = _matched(items, list(after)[len(left) :], from_left=False)
     rest = len(after) - len(left) - len(right)
     middle = [_fold(items)] if rest == 1 else [None] * rest
-    return [*left, *middle, *right[::-1]]
+    lost = _sources(label for label, _ in items if isinstance(label, Pieces))
+    # One position of a source may be taken and its axis dropped: the other digits of that source begin there, unknown.
+    return [None if lost & _sources([label]) else label for label in (*left, *middle, *right[::-1])]
+
+
+def _sources(labels: Iterable[Label]) -> set[Source]:
+    """The sources of inputs and layers that labels go through."""
+    parts = (part for label in labels for part in parts_of(label, None) or ())
+    return {digit.source for part in parts for digit in part.fold if digit.source.tensor}
 
 
 def _items(label: Label, size: Size) -> list[Item]:
