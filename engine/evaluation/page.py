@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import jinja2
 import numpy as np
 
 from ...graph_rewrites.errors import OnnxplainError, UsageError
@@ -15,6 +14,7 @@ from ...graph_rewrites.model.metadata import VERSION
 from ..datasets.dataset import Dataset
 from ..explanation import Explanation
 from ..images.files import Image, atomic_write_bytes
+from ..render.html import html_template
 from ..render.report.encode import photo, picture_url
 from .evaluator import Evaluator, decode
 from .metrics import Metric, find_metrics
@@ -50,7 +50,7 @@ def write_page(
     metric = rank_metric(evaluator.metrics, rank_by)
     columns = columns_of(found, evaluator.metrics)
     drawn = _Pictures(evaluator, dataset)
-    page = _template().render(
+    page = html_template(FOLDER / "page.html.j2").render(
         title=f"{evaluator.model.name}: how good its explanations are",
         version=VERSION,
         style=REPORT_STYLE.read_text(encoding="utf-8") + (FOLDER / "page.css").read_text(encoding="utf-8"),
@@ -135,13 +135,3 @@ def _annotated(explanation: Explanation, subject: Subject, label: str) -> Image:
         cv2.drawContours(picture, outlines, -1, (0, 0, 0), thick + 2)
         cv2.drawContours(picture, outlines, -1, BOX, thick)
     return np.asarray(picture, np.uint8)
-
-
-def _template() -> jinja2.Template:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,  # classes and names of files are whatever somebody called them
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("page.html.j2")

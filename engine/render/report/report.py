@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from ....graph_rewrites.errors import OnnxplainError, UsageError
@@ -18,6 +17,7 @@ from ....graph_rewrites.model.model import ModelSource, parse
 from ...explainer import Explainer
 from ...images.files import atomic_file
 from ...targets import Target
+from ..html import html_template
 from .collect import Entry, display_names, entries
 from .encode import PIXEL_PRECISION, PRECISION, palette
 
@@ -87,7 +87,7 @@ def write_report(
             progress(images, len(images)), explainers, chosen, inputs, report.failures.append, display_names(images)
         )
         script = "\n".join(map(_source, SCRIPTS))
-        page = _template().generate(
+        page = html_template(FOLDER / "template.html.j2").generate(
             title=model.name,
             blocks=_blocks(found, report),  # drawn on as the page is written; what follows it sees the whole report
             report=report,
@@ -155,16 +155,6 @@ def _facts(explainer: Explainer) -> dict[str, str]:
         "Provider": explainer.session.providers[0],
         "Values": f"to {PRECISION} for maps at a layer, to {PIXEL_PRECISION:.3f} for maps of single pixels",
     }
-
-
-def _template() -> jinja2.Template:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,  # labels and names of files are whatever somebody called them
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("template.html.j2")
 
 
 def _source(name: str) -> str:
