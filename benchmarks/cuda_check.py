@@ -24,7 +24,7 @@ import onnx
 import onnxplain
 import onnxruntime as ort
 from onnxplain.engine.embedded import MODEL
-from onnxplain.engine.gradcheck.certificate import random_inputs
+from onnxplain.engine.gradcheck.random_inputs import random_inputs
 from onnxplain.engine.runtime.session import CPU, CUDA, cuda_is_usable
 from onnxplain.graph_rewrites.maps.registry import METHODS
 from onnxruntime.tools.onnx_model_utils import make_input_shape_fixed

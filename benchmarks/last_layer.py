@@ -17,7 +17,7 @@ import onnx
 import onnxplain
 import onnxruntime as ort
 from onnxplain.engine.embedded import MODEL
-from onnxplain.engine.gradcheck.certificate import random_inputs
+from onnxplain.engine.gradcheck.random_inputs import random_inputs
 
 ROUNDS, WARM_UP = 200, 20
 

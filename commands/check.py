@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from ..engine import embedded
 from ..engine.gradcheck.certificate import SIDE, certify
 from ..engine.records.tables import certificate_report
 from .shared.options import Json, Model, Providers, Score
-from .shared.output import show
+from .shared.output import show, steps
 
 
 def check(
@@ -22,8 +23,15 @@ def check(
     side: Annotated[int, typer.Option(help="Pixels, for spatial axes with open sizes.")] = SIDE,
     as_json: Json = False,
 ) -> None:
-    """Check a model: operators covered, outputs preserved, gradients compared with finite differences."""
-    certificate = certify(model or embedded.MODEL, layers=layer, score=score, providers=providers, side=side)
+    """Check a model: operators, outputs, images and classes apart, the map's place, gradients by finite differences."""
+    certificate = certify(
+        model or embedded.MODEL,
+        layers=layer,
+        score=score,
+        providers=providers,
+        side=side,
+        progress=partial(steps, doing="checking"),
+    )
     show({**asdict(certificate), "passed": certificate.passed}, certificate_report(certificate), as_json)
     if not certificate.passed:
         raise typer.Exit(1)

@@ -23,6 +23,8 @@ from .graph.reachability import tensors_between
 from .graph.tensors import Tensor, schema
 from .model.model import Model, ModelSource, read
 from .model.writing import write
+from .targets.axes import spatial_axes
+from .targets.grid import holds_tokens
 from .targets.quantised_layer import real_layer
 from .targets.score import ScoreSource, find_logits
 
@@ -78,6 +80,12 @@ def open_sizes(model: ModelSource) -> dict[tuple[str, int], int]:
     return found
 
 
+def spatial_axes_of(model: ModelSource, image: str, layer: str) -> tuple[list[int], bool]:
+    """The spatial axes of an input, in order, and whether a layer holds tokens for them."""
+    tensors = read(model).graph.tensors()
+    return spatial_axes(tensors[image]), holds_tokens(tensors[layer], tensors[image])
+
+
 def verification_model(
     model: ModelSource, layer: str, logits: str, image: str | None, score: ScoreSource | None = None
 ) -> tuple[onnx.ModelProto, dict[str, str]]:
@@ -85,7 +93,8 @@ def verification_model(
 
     It has, besides the model's inputs, the inputs `offset` (added to the layer's feature maps) and `cotangent` (of the
     logits), and, in place of the model's outputs, `value` (the logits), `activation` (the layer's feature maps),
-    `layer_gradient` and, for a float `image` input, `input_gradient`. Returns it with the actual names of these.
+    `layer_gradient` and, for a float `image` input, `input_gradient`. Returns it with the actual names of these, and of
+    the tensor `layer` itself.
     `score` is what is explained, where that appends to the model.
     """
     work = _with_score(model, score, logits)
@@ -112,7 +121,7 @@ def verification_model(
         publish.output("input_gradient", _or_zeros(op, grads[image], tensors[image]), tensors[image].shape)
     lower(work)
     prune(work, [])
-    return as_float64(write(work)), publish.names
+    return as_float64(write(work)), {**publish.names, "layer": tensor.name}
 
 
 def _with_score(model: ModelSource, score: ScoreSource | None, logits: str) -> Model:

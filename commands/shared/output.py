@@ -55,11 +55,11 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def steps(each: Iterable[Any], total: int) -> Iterator[Any]:
+def steps(each: Iterable[Any], total: int, doing: str = "explaining") -> Iterator[Any]:
     """The steps, with a progress bar on the terminal where there are many."""
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=notes, transient=True, disable=total < 2 or not notes.is_terminal) as progress:
-        yield from progress.track(each, total=total, description="explaining")
+        yield from progress.track(each, total=total, description=doing)
 
 
 def note_assumption(model: ExplainedModel) -> None:

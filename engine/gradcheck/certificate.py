@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import onnx
 
-from ...graph_rewrites.graph.tensors import FLOAT_TYPES
-from ...graph_rewrites.model.metadata import read_metadata
 from ...graph_rewrites.model.model import ModelSource, load, parse
 from ...graph_rewrites.rewrite import rewrite
 from ...graph_rewrites.targets.score import ScoreSource
-from ...graph_rewrites.verification import coverage, open_sizes, verification_model
-from ..runtime.runner import Runner
-from ..runtime.session import LOG_ERRORS, Session, import_onnxruntime
-from .finding import Finding
-from .float64.session import Float64Session
-from .independence import independence
+from ...graph_rewrites.verification import coverage, open_sizes, spatial_axes_of, verification_model
+from ..multi_pass.registry import Progress, silent
+from ..runtime.runner import Arrays, Runner
+from .differences import DifferenceCheck
+from .finding import Finding, not_checked
+from .independence import classes_apart, finite, images_apart
+from .placement import cells_of, placement
+from .preservation import preservation
+from .random_inputs import SIDE, random_inputs
 
-# Central differences in float64. Networks of ReLUs are linear between kinks, so the step may be small: on
-# EfficientNet-Lite0 a step of 1e-6 crosses so many of its 6 million kinks that the difference is off by 9e-4.
-STEP = 1e-8  # relative to the size of what is moved
-# Feature maps behind a ReLU hold exact zeros, where a max pooling has no derivative: the check starts beside them.
-OFFSET = 1e-3
-# How far directions lean along the gradient, in standard deviations of what a random one holds of it.
-LEANING = 3
-# A gradient that is wrong by 0.05 % is caught; the few kinks that a step crosses stay below.
-TOLERANCE = 2e-4
 # Relative to the largest output: rounding where the runtime fuses other operators than before, or, in a model of
 # narrower floats, computes other operators in float32. Some units of the last place.
 OUTPUT_TOLERANCE = {onnx.TensorProto.FLOAT16: 4e-3, onnx.TensorProto.BFLOAT16: 3e-2}
 FLOAT32_TOLERANCE = 1e-5
 # Scales of dynamic quantisation come from all images of a batch, so that each moves the others' values by steps.
 DYNAMIC_TOLERANCE = 0.1
-# Cosine between the runtime's float32 gradient and the float64 one: single ReLUs may flip between the two.
-MIN_COSINE = 0.99
-BATCH, SIDE = 2, 64  # sizes put in for open batch and spatial axes
+OUTPUTS = ("score", "logits", "cam", "heatmap", "gradient", "activation")
 
 
 @dataclass
@@ -57,8 +47,8 @@ class Certificate:
 
     @property
     def passed(self) -> bool:
-        """Whether every check holds."""
-        return all(finding.passed for finding in self.findings)
+        """Whether every check that could be made holds."""
+        return all(finding.passed is not False for finding in self.findings)
 
 
 def certify(
@@ -69,11 +59,15 @@ def certify(
     providers: Sequence[str] | None = None,
     side: int = SIDE,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Certificate:
     """Checks an explanation of a model on seeded random inputs.
 
-    The model's outputs must survive the rewriting; its gradients at the layer and at the input must equal central
-    differences along a random direction, in float64 by numpy; and the runtime's gradient must agree with that.
+    The model's outputs must survive the rewriting; scores and maps must be finite; images and classes that are
+    explained together must get what each gets alone; the layer must change where a block of pixels does, at the place
+    that its map is drawn at; its gradients at the layer and at the input must equal central differences along a random
+    direction, in float64 by numpy; and the runtime's gradient must agree with that. What a model does not allow to be
+    checked is a finding too, which says why.
 
     Args:
         model: path or `ModelProto`.
@@ -82,176 +76,117 @@ def certify(
         providers: ONNX Runtime providers.
         side: pixels, for spatial axes whose size is open.
         seed: of the random inputs and directions.
+        progress: `(checks, total) -> checks`, which passes the checks on and may show them.
 
     Raises:
         UsageError, OnnxplainError: as `onnxplain.rewrite`.
     """
-    source = parse(model)
-    original = load(source)
-    explained = rewrite(source, layers=layers, score=score, outputs=("score", "cam", "heatmap", "gradient"))
-    record = read_metadata(explained) or {}
-    (layer,), logits, image = record["layers"], record["score"]["logits"], record["input"]["name"]
-    target = record["names"]["target"]
-    session = Session(explained, providers)
-    to_layer, to_input = (coverage(source, start, logits, score) for start in (layer, image))
-    certificate = Certificate(layer, session.providers, to_layer, to_input)
-    rng = np.random.default_rng(seed)
-    feeds = random_inputs(explained, rng, side, open_sizes(source))
-    del feeds[target]
-
-    takes_gradient = feeds[image].dtype.kind == "f" and all(how != "missing" for _, _, how in to_input)
-    verification, names = verification_model(source, layer, logits, image if takes_gradient else None, score)
-    check = _DifferenceCheck(verification, names, feeds, image)
-    explained_feeds = {**feeds, target: check.top}
-    after = _outputs(session, explained_feeds)
-    tolerance = max((OUTPUT_TOLERANCE.get(t.data_type, 0) for t in original.graph.initializer), default=0)
-    tolerance = max(tolerance, FLOAT32_TOLERANCE)
-    same = _same_outputs(_outputs(Session(original, providers), feeds), after, tolerance)
-    if not same.passed:
-        plain, rewritten = (Session(each, providers, _without_fusions()) for each in (original, explained))
-        unfused = _same_outputs(_outputs(plain, feeds), _outputs(rewritten, explained_feeds), tolerance)
-        same = replace(same, passed=unfused.passed, detail=f"{same.detail}; without fusions {unfused.detail}")
-    certificate.findings.append(same)
-    is_dynamic = any(node.op_type == "DynamicQuantizeLinear" for node in original.graph.node)
-    apart = max(tolerance, DYNAMIC_TOLERANCE if is_dynamic else 0)
-    certificate.findings += independence(Runner(explained, providers), feeds, check.top, apart)
-    runtime_gradient = after[record["names"]["gradient"]][:, 0]
-    certificate.findings.append(check.against_runtime(runtime_gradient))
-    certificate.findings.append(check.along("layer_gradient", names["offset"], rng))
-    if takes_gradient:
-        certificate.findings.append(check.along("input_gradient", image, rng))
+    subject = _Subject(model, layers, score, providers, side, seed)
+    record = subject.runner.record
+    ends = (subject.layer, subject.runner.image)
+    to_layer, to_input = (coverage(subject.source, start, record["score"]["logits"], score) for start in ends)
+    certificate = Certificate(subject.layer, subject.runner.session.providers, to_layer, to_input)
+    checks = subject.checks(takes_gradient=all(how != "missing" for _, _, how in to_input))
+    for check in progress(checks, len(checks)):
+        certificate.findings += check()
     return certificate
 
 
-def random_inputs(
-    model: onnx.ModelProto, rng: np.random.Generator, side: int, sizes: Mapping[tuple[str, int], int] | None = None
-) -> dict[str, np.ndarray]:
-    """Random values for every input: normal floats, bytes, and zeros and ones for other integers.
+class _Subject:
+    """The model that is certified, explained, with random inputs; the checks share their runs."""
 
-    An open axis gets the size that `sizes` has for it; else a first axis the size 2, any other the size `side`.
-    """
-    weights = {tensor.name for tensor in model.graph.initializer}
-    feeds: dict[str, np.ndarray] = {}
-    for value in model.graph.input:
-        if value.name in weights:
-            continue
-        kind = value.type.tensor_type
-        known = {axis: size for (name, axis), size in (sizes or {}).items() if name == value.name}
-        shape = [d.dim_value or known.get(at, side if at else BATCH) for at, d in enumerate(kind.shape.dim)]
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
-        if kind.elem_type in FLOAT_TYPES:
-            feeds[value.name] = rng.normal(size=shape).astype(dtype)
-        else:
-            feeds[value.name] = rng.integers(0, 256 if dtype == np.uint8 else 2, size=shape).astype(dtype)
-    return feeds
+    def __init__(
+        self,
+        model: ModelSource,
+        layers: str | None,
+        score: ScoreSource | None,
+        providers: Sequence[str] | None,
+        side: int,
+        seed: int,
+    ) -> None:
+        self.source, self._score, self._providers = parse(model), score, providers
+        self._original = load(self.source)
+        self._explained = rewrite(self.source, layers=layers, score=score, outputs=OUTPUTS)
+        self.runner = Runner(self._explained, providers)
+        (self.layer,) = self.runner.record["layers"]
+        self._rng = np.random.default_rng(seed)
+        self._feeds = random_inputs(self._explained, self._rng, side, open_sizes(self.source))
+        del self._feeds[self.runner.names["target"]]
+        self._is_differentiable = True
 
+    def checks(self, takes_gradient: bool) -> list[Callable[[], Sequence[Finding]]]:
+        """The checks in order; those after the third are in float64."""
+        self._is_differentiable = takes_gradient and self._feeds[self.runner.image].dtype.kind == "f"
+        return [self._preserved, self._apart, self._placed, self._at_runtime, self._at_layer, self._at_input]
 
-class _DifferenceCheck:
-    """Compares gradients on the float64 verification model; `top` [samples, 1] are the classes that score highest."""
+    @cached_property
+    def _top(self) -> np.ndarray:
+        """The classes that score highest, int64 [N, 1]."""
+        logits = self.runner.run(self._feeds, -1)["logits"]
+        return np.asarray(logits).reshape(len(logits), -1).argmax(axis=1)[:, None]
 
-    def __init__(self, model: onnx.ModelProto, names: dict[str, str], feeds: dict[str, np.ndarray], image: str) -> None:
-        self._session = Float64Session(model)
-        self._names = names
-        self._feeds = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in feeds.items()}
-        self._feeds[names["offset"]] = np.zeros(())
-        self._gradients = [name for name in ("layer_gradient", "input_gradient") if name in names]
-        (activation,) = self._session.run([names["activation"]], self._feeds)
-        value = self._value({})
-        top = np.zeros_like(value).reshape(len(value), -1)
-        self.top = value.reshape(top.shape).argmax(axis=1)[:, None]
-        np.put_along_axis(top, self.top, 1, axis=1)
-        self._at_top = self._vjp(top.reshape(value.shape))
+    @cached_property
+    def _found(self) -> Arrays:
+        """What the explained model gives for all images."""
+        return self.runner.run(self._feeds, self._top)
 
-        rng = np.random.default_rng(1)
-        self._scales = {names["offset"]: _rms(activation), image: _rms(self._feeds[image])}
-        self._feeds[names["offset"]] = OFFSET * _rms(activation) * rng.normal(size=activation.shape)
-        self._cotangent = rng.normal(size=value.shape)
-        self._signed = self._vjp(self._cotangent)
+    @cached_property
+    def _tolerance(self) -> float:
+        types = {tensor.data_type for tensor in self._original.graph.initializer}
+        return max([FLOAT32_TOLERANCE, *(OUTPUT_TOLERANCE.get(each, 0) for each in types)])
 
-    def against_runtime(self, gradient: np.ndarray) -> Finding:
-        """The runtime's gradient of the top class against the float64 one."""
-        expected = self._at_top["layer_gradient"]
-        if expected.shape != gradient.shape:  # the file lays channels last, the contract first
-            expected = np.moveaxis(expected, -1, 1)
-        if expected.ndim < gradient.ndim:  # the tokens at the end fill a grid
-            grid = expected[..., -int(np.prod(gradient.shape[2:])) :]
-            expected = grid.reshape(gradient.shape)
-        norms = float(np.linalg.norm(expected) * np.linalg.norm(gradient))
-        cosine = float(np.vdot(expected, gradient)) / norms if norms else float(expected.any() == gradient.any())
-        return Finding("runtime gradient", cosine >= MIN_COSINE, f"cosine {cosine:.6f} with the float64 gradient")
+    def _preserved(self) -> list[Finding]:
+        target, top = self.runner.names["target"], self._top
+        runs = [(feeds, {**feeds, target: top[: len(feeds[self.runner.image])]}) for feeds in (self._feeds, self._one)]
+        runs = runs[: 1 if len(self._one[self.runner.image]) == len(top) else 2]
+        found = preservation(self._original, self._explained, runs, self._providers, self._tolerance)
+        return [found, finite(self._found)]
 
-    def along(self, gradient: str, moved: str, rng: np.random.Generator) -> Finding:
-        """<gradient, direction> against a central difference of <logits, cotangent> along a random direction.
+    @cached_property
+    def _images_apart(self) -> Finding:
+        return images_apart(*self._compared)
 
-        Where they differ, from two places beside as well, which must both agree: a step may cross a kink, or the jump
-        of a quantiser that saturates, but hardly everywhere; a wrong gradient is wrong at all of them.
-        """
-        start = np.asarray(self._feeds[moved])
-        finding = self._along_one(gradient, moved, start, self._signed[gradient], rng)
-        if finding.passed:
-            return finding
-        further = []
-        for _ in range(2):
-            beside = start + OFFSET * self._scales[moved] * rng.normal(size=start.shape)
-            grad = self._vjp(self._cotangent, {moved: beside})[gradient]
-            further.append(self._along_one(gradient, moved, beside, grad, rng))
-        return further[0] if all(one.passed for one in further) else finding
+    @cached_property
+    def _compared(self) -> tuple[Runner, Arrays, np.ndarray, Arrays, float]:
+        """The arguments of comparisons with what the model gives."""
+        is_dynamic = any(node.op_type == "DynamicQuantizeLinear" for node in self._original.graph.node)
+        tolerance = max(self._tolerance, DYNAMIC_TOLERANCE if is_dynamic else 0)
+        return self.runner, self._feeds, self._top, self._found, tolerance
 
-    def _along_one(
-        self, gradient: str, moved: str, start: np.ndarray, grad: np.ndarray, rng: np.random.Generator
-    ) -> Finding:
-        # Leant along the gradient, so that its terms do not cancel: an error would cancel with them and pass unseen.
-        direction = rng.normal(size=grad.shape) + LEANING * grad / (float(np.linalg.norm(grad)) or 1)
-        step = STEP * self._scales[moved]
-        plus, minus = (self._value({moved: start + sign * step * direction}) for sign in (1, -1))
-        slope = float(np.sum((plus - minus) * self._cotangent)) / (2 * step)
-        expected = float(np.sum(grad * direction))
-        # Relative to what the sum is made of, so that cancellation does not count as an error.
-        scale = float(np.linalg.norm(grad * direction)) + abs(slope)
-        error = abs(slope - expected) / scale if scale else 0.0
-        name = gradient.replace("_", " ")
-        return Finding(name, error <= TOLERANCE, f"{expected:.9g}, central difference {slope:.9g}, error {error:.1e}")
+    @cached_property
+    def _one(self) -> Arrays:
+        """The inputs of one image, which speaks for all where they do not touch each other; else of all."""
+        rows = None if self._images_apart.passed is False else self.runner.fixed_batch or 1
+        return self.runner.rows_of(self._feeds, 0, rows)
 
-    def _value(self, moved: dict[str, np.ndarray]) -> np.ndarray:
-        return self._session.run([self._names["value"]], {**self._feeds, **moved})[0]
+    def _apart(self) -> list[Finding]:
+        return [self._images_apart, classes_apart(*self._compared)]
 
-    def _vjp(self, cotangent: np.ndarray, moved: dict[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-        wanted = [self._names[name] for name in self._gradients]
-        feeds = {**self._feeds, **(moved or {}), self._names["cotangent"]: cotangent}
-        results = self._session.run(wanted, feeds)
-        return dict(zip(self._gradients, results, strict=True))
+    def _placed(self) -> list[Finding]:
+        image, activation = self.runner.image, self._found["activation"][:1]
+        feeds = self.runner.rows_of(self._feeds, 0, 1)
+        axes, are_tokens = spatial_axes_of(self.source, image, self.layer)
+        sizes = (feeds[image].shape, activation.shape[2:])
+        cells = cells_of(self.runner.record, self.layer, axes, *sizes, are_tokens)
+        return [placement(self.runner, feeds, self._top[:1], activation, cells)]
 
+    @cached_property
+    def _differences(self) -> DifferenceCheck:
+        record, image = self.runner.record, self.runner.image
+        wrt = image if self._is_differentiable else None
+        model, names = verification_model(self.source, self.layer, record["score"]["logits"], wrt, self._score)
+        return DifferenceCheck(model, names, self._one, image, self._top[: len(self._one[image])])
 
-def _outputs(session: Session, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    values = session.run(None, {name: feeds[name] for name in session.inputs})
-    return dict(zip(session.outputs, values, strict=True))
+    def _at_runtime(self) -> list[Finding]:
+        rows = len(self._one[self.runner.image])
+        return [self._differences.against_runtime(self._found["gradient"][:rows, 0])]
 
+    def _at_layer(self) -> list[Finding]:
+        return [self._differences.along("layer_gradient", "offset", self._rng)]
 
-def _without_fusions() -> Any:
-    """Session options that leave nodes apart.
-
-    Where the gradient reads what lies between two nodes, they are not fused. Of quantised and float16 models that
-    rounds outputs otherwise, by whole steps.
-    """
-    ort = import_onnxruntime()
-    options = ort.SessionOptions()
-    options.log_severity_level = LOG_ERRORS
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return options
-
-
-def _same_outputs(before: dict[str, np.ndarray], after: dict[str, np.ndarray], tolerance: float) -> Finding:
-    worst = 0.0
-    for name, value in before.items():
-        if value.dtype.kind == "f":
-            difference = np.abs(value.astype(np.float64) - after[name])
-            worst = max(worst, float(difference.max(initial=0) / max(np.abs(value).max(initial=0), 1e-30)))
-        elif not np.array_equal(value, after[name]):
-            worst = np.inf
-    detail = "bit for bit" if worst == 0 else f"largest relative difference {worst:.1e}"
-    return Finding("original outputs", worst <= tolerance, detail)
-
-
-def _rms(values: np.ndarray) -> float:
-    """The root of the mean square; 1 where that is 0."""
-    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) or 1.0
+    def _at_input(self) -> list[Finding]:
+        if not self._is_differentiable:
+            return [
+                not_checked("input gradient", "the input holds integers, or an operator on the way has no gradient")
+            ]
+        return [self._differences.along("input_gradient", self.runner.image, self._rng)]

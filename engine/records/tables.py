@@ -15,6 +15,7 @@ from ...graph_rewrites.targets.layers import Layer
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..gradcheck.certificate import Certificate
+from ..gradcheck.finding import Finding
 from ..results import DETAILS
 
 
@@ -73,12 +74,16 @@ def layer_table(layers: Sequence[Layer]) -> Table:
 
 def certificate_report(certificate: Certificate) -> Group:
     """What was certified, with its findings."""
-    verdicts = {True: "[green]pass[/green]", False: "[red]FAIL[/red]"}
-    findings = [
-        f"{verdicts[finding.passed]}  {escape(finding.name)}: {escape(finding.detail)}"
-        for finding in certificate.findings
-    ]
+    findings = [_finding_line(finding) for finding in certificate.findings]
     return Group(_operator_table(certificate), *findings, f"provider: {certificate.providers[0]}")
+
+
+def _finding_line(finding: Finding) -> str:
+    verdict = {True: "[green]pass[/green]", False: "[red]FAIL[/red]", None: "[dim]----[/dim]"}[finding.passed]
+    if finding.passed is None:
+        return f"{verdict}  {escape(finding.name)}: not checked, {escape(finding.detail)}"
+    runs = f" ({finding.probes} probes)" if finding.probes > 1 else ""
+    return f"{verdict}  {escape(finding.name)}: {escape(finding.detail)}{runs}"
 
 
 def _operator_table(certificate: Certificate) -> Table:

@@ -85,7 +85,7 @@ class Runner:
         actual = bands[0] if len(bands) == 1 and rows == height else self._below(bands, rows)
         return actual | {logical: actual[name] for logical, name in self.names.items() if name in actual}
 
-    def rows_of(self, inputs: Arrays, first: int, last: int) -> Arrays:
+    def rows_of(self, inputs: Arrays, first: int, last: int | None) -> Arrays:
         """The inputs of some samples; those without a row per sample are the same for all."""
         return {name: value[first:last] if self.has_rows(name) else value for name, value in inputs.items()}
 

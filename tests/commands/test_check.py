@@ -14,7 +14,7 @@ def test_check_certifies_a_model_with_open_sizes(tmp_path: Path, convnet: Path) 
     certificate = json.loads(result.stdout)
     names = [finding["name"] for finding in certificate["findings"]]
     assert names == [
-        *("original outputs", "finite", "images apart", "classes apart"),
+        *("original outputs", "finite", "images apart", "classes apart", "placement"),
         *("runtime gradient", "layer gradient", "input gradient"),
     ]
     assert certificate["passed"]

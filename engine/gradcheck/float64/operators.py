@@ -21,6 +21,8 @@ from onnx.reference.op_run import OpRun
 
 Array: TypeAlias = Any  # an ndarray; numpy's stubs do not follow starred indices
 Ints: TypeAlias = Sequence[int]
+# Numbers that are multiplied and added while they stay in a core's cache.
+IN_CACHE = 1 << 15
 
 
 class Windows:
@@ -84,11 +86,13 @@ class Conv(OpRun):
         weight = w.reshape(group, w.shape[0] // group, w.shape[1], -1)
         y = np.zeros((n, group, weight.shape[1], *count), np.result_type(x, w))
         if np.prod(windows.kernel) <= np.prod(count):
-            flat = y.reshape(n, group, weight.shape[1], -1)
-            for i, (_, at) in enumerate(windows.taps()):
-                patch = padded[(..., *at)].reshape(n, group, w.shape[1], -1)
-                tap = np.ascontiguousarray(weight[..., i])
-                flat += tap * patch if w.shape[1] == 1 else tap @ patch
+            flat, places = y.reshape(n, group, weight.shape[1], -1), [at for _, at in windows.taps()]
+            for image, result in zip(padded.reshape(n, group, w.shape[1], *padded.shape[2:]), flat, strict=True):
+                if w.shape[1] == 1:
+                    _depthwise(image[:, 0], weight[:, :, 0], places, result)
+                else:
+                    columns = np.stack([image[(..., *at)] for at in places], axis=2)
+                    np.matmul(weight.reshape(*weight.shape[:2], -1), columns.reshape(group, -1, flat.shape[-1]), result)
         else:  # few windows, each large: the gradients of weights
             columns = weight.reshape(group, weight.shape[1], -1).transpose(0, 2, 1)
             for o in np.ndindex(*count):
@@ -97,6 +101,16 @@ class Conv(OpRun):
                 y[(..., *o)] = (patch.reshape(n, group, -1).swapaxes(0, 1) @ columns).swapaxes(0, 1)
         y = y.reshape(n, w.shape[0], *count)
         return (y if b is None else y + b.reshape(-1, *[1] * len(count)),)
+
+
+def _depthwise(image: Array, weight: Array, places: Sequence[tuple[slice, ...]], result: Array) -> None:
+    """Adds each channel's windows times its weights [group, M, taps] to `result` [group, M, positions]."""
+    together = max(1, IN_CACHE // result[0].size)  # channels
+    for first in range(0, len(image), together):
+        part = slice(first, first + together)
+        for i, at in enumerate(places):
+            patch = image[(part, *at)].reshape(len(image[part]), 1, -1)
+            result[part] += weight[part, :, i, None] * patch
 
 
 class ConvTranspose(OpRun):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 import onnx
@@ -29,11 +30,16 @@ class Float64Session:
         self._evaluators: dict[tuple[str, ...], ReferenceEvaluator] = {}
 
     def run(self, outputs: Sequence[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """Returns the named outputs (all for None)."""
+        """Returns the named outputs (all for None).
+
+        `feeds` may hold tensors between inputs and outputs as well; what they are computed from is then not run.
+        """
         names = tuple(output.name for output in self._model.graph.output) if outputs is None else tuple(outputs)
-        if names not in self._evaluators:
-            self._evaluators[names] = ReferenceEvaluator(
-                _only(self._model, names),
+        between = feeds.keys() - {value.name for value in self._model.graph.input}
+        key = (*names, *sorted(between))
+        if key not in self._evaluators:
+            self._evaluators[key] = ReferenceEvaluator(
+                _only(self._model, names, between),
                 new_ops=[
                     *ATTENTION,
                     *REPLACEMENTS,
@@ -48,20 +54,21 @@ class Float64Session:
                     *TRAINING,
                 ],
             )
-        return [np.asarray(value) for value in self._evaluators[names].run(list(names), feeds)]
+        return [np.asarray(value) for value in self._evaluators[key].run(list(names), feeds)]
 
 
-def _only(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
-    """The part of the model that some of its outputs need."""
+def _only(model: onnx.ModelProto, outputs: Sequence[str], given: AbstractSet[str]) -> onnx.ModelProto:
+    """The part of the model that some of its outputs need beside tensors that are given."""
     needed, nodes = set(outputs), []
     for node in reversed(model.graph.node):
-        if needed & set(node.output):
+        if (needed - given) & set(node.output):
             nodes.append(node)
             needed.update(_reads(node))
     part = onnx.ModelProto()
     part.CopyFrom(model)
     del part.graph.node[:], part.graph.output[:]
     part.graph.node.extend(nodes[::-1])
+    part.graph.input.extend(onnx.ValueInfoProto(name=name) for name in sorted(given))
     part.graph.output.extend(output for output in model.graph.output if output.name in outputs)
     return part
 

@@ -10,7 +10,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from onnxplain.engine.gradcheck.certificate import Finding, _DifferenceCheck, certify
+from onnxplain.engine.gradcheck.certificate import certify
+from onnxplain.engine.gradcheck.differences import DifferenceCheck
+from onnxplain.engine.gradcheck.finding import Finding
 from onnxplain.graph_rewrites.autodiff.reverse import GRADIENTS
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
@@ -60,11 +62,11 @@ def test_one_place_beside_a_jump_is_not_held_against_a_gradient(
     efficientnet: Path, monkeypatch: pytest.MonkeyPatch, spoiled: set[int], passes: bool
 ) -> None:
     """But two are: a gradient passes where both places beside agree."""
-    right, calls = _DifferenceCheck._along_one, iter(range(100))
+    right, calls = DifferenceCheck._along_one, iter(range(100))
 
-    def along(self: _DifferenceCheck, gradient: str, *arguments: Any) -> Finding:
+    def along(self: DifferenceCheck, gradient: str, *arguments: Any) -> Finding:
         found = right(self, gradient, *arguments)
         return replace(found, passed=False) if gradient == "layer_gradient" and next(calls) in spoiled else found
 
-    monkeypatch.setattr(_DifferenceCheck, "_along_one", along)
+    monkeypatch.setattr(DifferenceCheck, "_along_one", along)
     assert certify(efficientnet).passed == passes

@@ -46,7 +46,7 @@ def test_a_score_is_certified_with_what_it_appends(name: str) -> None:
     assert certificate.passed, certificate.findings
     assert {finding.name for finding in certificate.findings} == {
         *("original outputs", "runtime gradient", "layer gradient", "input gradient"),
-        *("finite", "images apart", "classes apart"),
+        *("finite", "images apart", "classes apart", "placement"),
     }
     for counts in (certificate.to_layer, certificate.to_input):
         assert operator in {key for key, _, _ in counts}

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnxplain.engine.gradcheck.certificate import certify
-from onnxplain.engine.gradcheck.independence import independence
+from onnxplain.engine.gradcheck.independence import classes_apart, finite, images_apart
 from onnxplain.engine.runtime.runner import Runner
 from onnxplain.graph_rewrites.rewrite import rewrite
 
@@ -38,20 +38,43 @@ class Overflowing(Runner):
         return {**found, "cam": found["cam"] / np.zeros(1, np.float32)}
 
 
+class Ordered(Runner):
+    """A model whose first row is another than the rest."""
+
+    def run(self, inputs: dict[str, np.ndarray], target: Any) -> dict[str, np.ndarray]:
+        found = super().run(inputs, target)
+        return {
+            **found,
+            "cam": found["cam"] * np.linspace(1, 1.01, len(found["cam"]), dtype=np.float32)[:, None, None, None],
+        }
+
+
 @pytest.mark.parametrize(
     ("runner", "failed"),
-    [(Runner, set()), (Touching, {"images apart"}), (TouchingClasses, {"classes apart"})],
+    [
+        (Runner, set()),
+        (Touching, {"images apart"}),
+        (Ordered, {"images apart"}),
+        (TouchingClasses, {"classes apart"}),
+    ],
 )
 def test_what_touches_another_fails(runner: type[Runner], failed: set[str]) -> None:
-    findings = independence(runner(EXPLAINED), images(small_cnn()), TOP, 0.0)
-    assert {finding.name for finding in findings} == {"finite", "images apart", "classes apart"}
+    ran, feeds = runner(EXPLAINED), images(small_cnn())
+    compared = (ran, feeds, TOP, ran.run(feeds, TOP), 0.0)
+    findings = [images_apart(*compared), classes_apart(*compared)]
     assert {finding.name for finding in findings if not finding.passed} == failed
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_maps_that_are_not_finite_fail() -> None:
-    findings = independence(Overflowing(EXPLAINED), images(small_cnn()), TOP, 0.0)
-    assert next(finding for finding in findings if finding.name == "finite").detail == "not finite: cam"
+    finding = finite(Overflowing(EXPLAINED).run(images(small_cnn()), TOP))
+    assert (finding.passed, finding.detail) == (False, "not finite: cam")
+
+
+def test_a_single_image_is_not_checked() -> None:
+    ran, feeds = Runner(EXPLAINED), images(small_cnn(), 1)
+    finding = images_apart(ran, feeds, TOP[:1], ran.run(feeds, TOP[:1]), 0.0)
+    assert finding.passed is None
 
 
 @pytest.mark.parametrize("length", ["K", 5])
