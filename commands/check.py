@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from ..engine import embedded
-from ..engine.gradcheck.certificate import SIDE, certify
+from ..engine.gradcheck.certificate import certify
+from ..engine.gradcheck.random_inputs import SIDE
 from ..engine.records.tables import certificate_report
 from .shared.options import Json, Model, Providers, Score
 from .shared.output import show, steps

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from onnxplain.engine.embedded import MODEL
-from onnxplain.engine.gradcheck.certificate import random_inputs
+from onnxplain.engine.gradcheck.random_inputs import random_inputs
 from onnxplain.engine.runtime.session import CPU, cuda_is_usable
 from onnxplain.graph_rewrites.maps.registry import METHODS
 from onnxplain.graph_rewrites.rewrite import rewrite

@@ -123,7 +123,7 @@ class _Subject:
     def _top(self) -> np.ndarray:
         """The classes that score highest, int64 [N, 1]."""
         logits = self.runner.run(self._feeds, -1)["logits"]
-        return np.asarray(logits).reshape(len(logits), -1).argmax(axis=1)[:, None]
+        return np.asarray(logits.reshape(len(logits), -1).argmax(axis=1)[:, None])
 
     @cached_property
     def _found(self) -> Arrays:
