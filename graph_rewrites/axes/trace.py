@@ -10,6 +10,7 @@ import onnx_graphsurgeon as gs
 from ..graph.node import subgraphs, used_tensors
 from ..graph.tensors import Tensor
 from ..model.model import Model
+from .bodies import Scope, visit_bodies
 from .labels import Label, Pieces, Source, only_source, whole
 from .products import contracted_letters, reduced_axes
 from .rules import output_labels
@@ -56,77 +57,61 @@ class AxisTrace:
 
 def trace_axes(model: Model) -> AxisTrace:
     """Follows all axes through the model's nodes."""
-    labels: dict[str, Labels] = {}
-    mixing: dict[str, dict[Source, gs.Node]] = {}
+    scope = Scope(model)
     for tensor in model.inputs:
         if tensor.shape is not None:
             sources = [Source(tensor.name, axis, size, (tensor.name, axis)) for axis, size in enumerate(tensor.shape)]
-            labels[tensor.name] = [whole(source) for source in sources]
-    meetings: set[frozenset[Source]] = set()
+            scope.labels[tensor.name] = [whole(source) for source in sources]
     for node in model.graph.nodes:
-        _visit(model, node, labels, mixing, meetings)
-    return AxisTrace(labels, mixing, frozenset(meetings))
+        _visit(scope, node)
+    return AxisTrace(scope.labels, scope.mixing, frozenset(scope.meetings))
 
 
-def _visit(
-    model: Model,
-    node: gs.Node,
-    labels: dict[str, Labels],
-    mixing: dict[str, dict[Source, gs.Node]],
-    meetings: set[frozenset[Source]],
-) -> None:
+def _visit(scope: Scope, node: gs.Node) -> None:
+    labels = scope.labels
     read = [tensor for tensor in used_tensors(node) if tensor.name]
-    mixed = {source: by for tensor in read for source, by in mixing.get(tensor.name, {}).items()}
-    computed = any(tensor.name in labels for tensor in read)
-    for index, out in enumerate(node.outputs):
-        if not out.name or not computed:
-            continue
-        found: Labels = None
-        if out.shape is not None:
-            found = _labels(model, node, labels, index, meetings)
-        labels[out.name] = found
-    if not computed or not node.outputs:
+    if not node.outputs or not any(tensor.name in labels for tensor in read):
         return
-    own = {**mixed, **dict.fromkeys(_mixed_by(model, node, labels), node)}
+    mixed = {source: by for tensor in read for source, by in scope.mixing.get(tensor.name, {}).items()}
+    if any(subgraphs(node)):
+        visit_bodies(scope, node, mixed, _visit)
+        return
+    for index, out in enumerate(node.outputs):
+        if out.name:
+            labels[out.name] = None if out.shape is None else _labels(scope, node, index)
+    own = {**mixed, **dict.fromkeys(_mixed_by(scope, node), node)}
     for out in node.outputs:
         if own and out.name:
-            mixing[out.name] = own
+            scope.mixing[out.name] = own
 
 
-def _step(model: Model, node: gs.Node, labels: Mapping[str, Labels]) -> Step:
-    def of(tensor: Tensor) -> Labels:
-        if tensor.name in labels:
-            return labels[tensor.name]
-        return None if tensor.shape is None else [()] * len(tensor.shape)  # weights, and what is made of them
-
-    return Step(node, model.opset, [of(tensor) for tensor in node.inputs], labels.keys())
+def _step(scope: Scope, node: gs.Node) -> Step:
+    return Step(node, scope.model.opset, [scope.of(tensor) for tensor in node.inputs], scope.labels.keys())
 
 
-def _labels(
-    model: Model, node: gs.Node, labels: Mapping[str, Labels], index: int, meetings: set[frozenset[Source]]
-) -> Labels:
+def _labels(scope: Scope, node: gs.Node, index: int) -> Labels:
     if any(tensor.name and tensor.shape is None for tensor in node.inputs) or not node.inputs:
         return [None] * len(node.outputs[index].shape)
     if index and node.op not in ("Split", "LSTM", "GRU", "RNN"):
         return [None] * len(node.outputs[index].shape)
     if node.outputs[0].shape is None:
         return None
-    step = _step(model, node, labels)
+    step = _step(scope, node)
     found = output_labels(step, index)
-    meetings.update(map(frozenset, step.meetings))
+    scope.meetings.update(map(frozenset, step.meetings))
     rank = len(node.outputs[index].shape)
     return found if len(found) == rank else [None] * rank
 
 
-def _mixed_by(model: Model, node: gs.Node, labels: Mapping[str, Labels]) -> Iterator[Source]:
+def _mixed_by(scope: Scope, node: gs.Node) -> Iterator[Source]:
     """The sources whose positions the node sums up, compares or normalises together."""
-    known = [(tensor, labels.get(tensor.name)) for tensor in node.inputs if tensor.name in labels]
+    known = [(tensor, scope.labels[tensor.name]) for tensor in node.inputs if tensor.name in scope.labels]
     if any(found is None for _, found in known):
         return
-    step = None if node.outputs[0].shape is None or not node.inputs else _step(model, node, labels)
+    step = None if node.outputs[0].shape is None or not node.inputs else _step(scope, node)
     axes: set[int] | None = set()
-    if step is None or any(subgraphs(node)):
-        return  # unknown: bodies, and what has no rank
+    if step is None:
+        return  # unknown, as it has no rank
     if node.op == "BatchNormalization":
         axes = {0, *range(2, step.rank)} if step.attrs.get("training_mode") else set()
     elif node.op.startswith("Reduce") or node.op in ("ArgMax", "ArgMin"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import onnx
 from onnx import shape_inference
@@ -10,6 +10,7 @@ from onnx import shape_inference
 from .ceil_pools import is_ceil_pool, overcounted_pools
 from .constant_folding import fold_integers, settle
 from .contrib_shapes import STANDARD, surrogates
+from .loop_shapes import carry_shapes
 
 # Multiples of it stand for open sizes, of which networks take halves and halves of those.
 OPEN_SIZE = 64
@@ -36,7 +37,7 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     fold_integers(surrogate)
     _drop_contradicted(surrogate)
     inferred = shape_inference.infer_shapes(surrogate, data_prop=True)
-    while settle(surrogate, inferred.graph):
+    while settle(surrogate, inferred.graph) or carry_shapes(surrogate, inferred.graph):
         inferred = shape_inference.infer_shapes(surrogate, data_prop=True)
     corrected: set[int] = set()
     while wrong := {i: kernel for i, kernel in overcounted_pools(inferred.graph).items() if i not in corrected}:
@@ -48,13 +49,43 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
             _forget_shapes(surrogate.graph, node.output)
         corrected |= set(wrong)
         inferred = shape_inference.infer_shapes(surrogate, data_prop=True)
+    bodies = {name: node for node in inferred.graph.node for name in node.output[:1]}
+    nodes = [_with_inner_shapes(node, bodies) for node in proto.graph.node]
     del inferred.graph.node[:]
-    inferred.graph.node.extend(proto.graph.node)
+    inferred.graph.node.extend(nodes)
     own = {name for node in proto.graph.node for name in node.output}
     known = [value for value in inferred.graph.value_info if value.name in own]
     del inferred.graph.value_info[:]
     inferred.graph.value_info.extend(known)
     return inferred
+
+
+def _with_inner_shapes(node: onnx.NodeProto, inferred: Mapping[str, onnx.NodeProto]) -> onnx.NodeProto:
+    """The node, with what was inferred of the tensors in its bodies; as it is where it has none.
+
+    `inferred` has the nodes by their first outputs.
+    """
+    found = inferred.get(node.output[0]) if node.output else None
+    bodies = {attribute.name: attribute.g for attribute in found.attribute if attribute.HasField("g")} if found else {}
+    if not bodies:
+        return node
+    result = onnx.NodeProto()
+    result.CopyFrom(node)
+    for attribute in result.attribute:
+        if attribute.name not in bodies:
+            continue
+        body, other = attribute.g, bodies[attribute.name]
+        own = {name for inner in body.node for name in inner.output} - {value.name for value in body.output}
+        inner = [value for value in other.value_info if value.name in own]
+        for values, known in ((body.value_info, inner), (body.input, other.input), (body.output, other.output)):
+            kept = list(known)
+            del values[:]
+            values.extend(kept)
+        by_output = {name: inner for inner in other.node for name in inner.output[:1]}
+        nodes = [_with_inner_shapes(inner, by_output) for inner in body.node]
+        del body.node[:]
+        body.node.extend(nodes)
+    return result
 
 
 def _drop_contradicted(model: onnx.ModelProto) -> None:

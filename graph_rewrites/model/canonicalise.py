@@ -19,10 +19,13 @@ MIN_OPSET = 17
 MIN_IR_VERSION = 8
 
 
-def canonicalise(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, onnx.ValueInfoProto]]:
+def canonicalise(
+    proto: onnx.ModelProto,
+) -> tuple[onnx.ModelProto, dict[str, onnx.ValueInfoProto], dict[str, onnx.NodeProto]]:
     """The model without model-local functions, of opset 17 or later, with types and shapes inferred.
 
-    Beside it, the outputs whose shapes the file tells, as it tells them.
+    Beside it, the outputs whose shapes the file tells, as it tells them; and the nodes with bodies without what was
+    inferred of these, by their first output.
 
     Raises:
         ValueError, RuntimeError: onnx cannot read, raise or infer the model.
@@ -45,10 +48,11 @@ def canonicalise(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, onn
         onnx.helper.set_model_props(proto, metadata)
     _name_batch(proto.graph)
     declared = {value.name: value for value in proto.graph.output if value.type.tensor_type.HasField("shape")}
+    bodies = {node.output[0]: node for node in proto.graph.node if any(a.HasField("g") for a in node.attribute)}
     proto = infer_shapes(_with_open_outputs(proto))
     state_dropped_windows(proto.graph)
     _restore_symbols(proto.graph, declared)
-    return proto, declared
+    return proto, declared, bodies
 
 
 def _sort(graph: onnx.GraphProto) -> None:

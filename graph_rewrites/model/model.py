@@ -73,6 +73,8 @@ class ParsedModel:
         loaded: the model as it is in its file; external data stays there.
         proto: its canonical form, without its weights, see `canonicalise`.
         declared: the outputs whose shapes the file tells, as it tells them.
+        bodies: the nodes with bodies as they are written, without inferred shapes, by their first output: samples that
+            are repeated have others.
         weights: the initializers that were lifted out, by name.
         overridable: those of them that the file also lists as inputs.
         folder: where external data lies.
@@ -82,6 +84,7 @@ class ParsedModel:
     loaded: onnx.ModelProto
     proto: onnx.ModelProto
     declared: Mapping[str, onnx.ValueInfoProto]
+    bodies: Mapping[str, onnx.NodeProto]
     weights: Mapping[str, onnx.TensorProto]
     overridable: frozenset[str]
     folder: Path
@@ -125,12 +128,12 @@ def parse(source: ModelSource) -> ParsedModel:
         )
     proto, weights, overridable = lift_weights(loaded, folder, name)
     try:
-        proto, declared = canonicalise(proto)
+        proto, declared, bodies = canonicalise(proto)
     except Exception as error:  # onnx raises its own, RuntimeError and protobuf errors alike; all mean the same here
         raise OnnxplainError(
             f"{name}: {first_line(error)}; check the file with onnx.checker or export again"
         ) from error
-    return ParsedModel(name, loaded, proto, declared, weights, frozenset(overridable), folder)
+    return ParsedModel(name, loaded, proto, declared, bodies, weights, frozenset(overridable), folder)
 
 
 def read(source: ModelSource) -> Model:
@@ -146,7 +149,8 @@ def read(source: ModelSource) -> Model:
     for value in proto.graph.output:
         if value.name in parsed.declared:
             value.CopyFrom(parsed.declared[value.name])
-    sources = {id(node): source for node, source in zip(graph.nodes, proto.graph.node, strict=True)}
+    written = [parsed.bodies.get(node.output[0], node) if node.output else node for node in proto.graph.node]
+    sources = {id(node): source for node, source in zip(graph.nodes, written, strict=True)}
     return Model(graph, proto, dict(parsed.weights), set(parsed.overridable), parsed.folder, parsed.name, sources)
 
 
