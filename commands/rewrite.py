@@ -17,7 +17,8 @@ from ..graph_rewrites.model.metadata import add_metadata, read_metadata
 from ..graph_rewrites.model.model_file import save
 from ..graph_rewrites.pipeline.plan import OUTPUTS
 from ..graph_rewrites.rewrite import rewrite as rewrite_model
-from .shared.options import Json, Labels, Layers, Method, Model, Options, PreprocessText, Rules, Score
+from ..graph_rewrites.targets.placement import RECEPTIVE_FIELD
+from .shared.options import Json, Labels, Layers, Method, Model, Options, Placement, PreprocessText, Rules, Score
 from .shared.output import show
 
 
@@ -35,6 +36,7 @@ def rewrite(
     option: Options = None,
     rules: Rules = None,
     score: Score = None,
+    placement: Placement = RECEPTIVE_FIELD,
     outputs: Annotated[
         list[str] | None, typer.Option("--outputs", help=f"Outputs to compute: {', '.join(OUTPUTS)}; repeatable.")
     ] = None,
@@ -54,6 +56,7 @@ def rewrite(
         score=score,
         outputs=outputs,
         options=pairs(option, "option"),
+        placement=placement,
     )
     add_metadata(explained, preprocessing=recorded, labels=names)
     written = []

@@ -15,6 +15,7 @@ from ..graph_rewrites.model.metadata import read_metadata
 from ..graph_rewrites.model.model import ModelSource, load, parse
 from ..graph_rewrites.pipeline.plan import DEFAULT_OUTPUTS
 from ..graph_rewrites.rewrite import rewrite
+from ..graph_rewrites.targets.placement import RECEPTIVE_FIELD
 from ..graph_rewrites.targets.score import ScoreSource
 from .images.model_input import fit_to_input, wanted_preprocess
 from .images.preprocess import Preprocess
@@ -100,6 +101,7 @@ def explained_model(
     rules: str | None,
     score: ScoreSource | None,
     options: Mapping[str, Any] | None = None,
+    placement: str = RECEPTIVE_FIELD,
 ) -> onnx.ModelProto:
     """The explained model behind `model`: rewritten now, or as it is where it is explained already.
 
@@ -111,7 +113,16 @@ def explained_model(
     record = read_metadata(source if isinstance(source, onnx.ModelProto) else source.loaded)
     if record is None or "method" not in record:
         outputs = (*DEFAULT_OUTPUTS[find_method(method).at], "logits")
-        return rewrite(source, method=method, layers=layers, rules=rules, score=score, outputs=outputs, options=options)
+        return rewrite(
+            source,
+            method=method,
+            layers=layers,
+            rules=rules,
+            score=score,
+            outputs=outputs,
+            options=options,
+            placement=placement,
+        )
     named = [layers] if isinstance(layers, str) else list(layers or [])
     asked = {
         "layers": named or None,

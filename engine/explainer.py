@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..graph_rewrites.errors import OnnxplainError, UsageError
 from ..graph_rewrites.maps.options import check_options
 from ..graph_rewrites.model.model import ModelSource
+from ..graph_rewrites.targets.placement import RECEPTIVE_FIELD
 from ..graph_rewrites.targets.score import ScoreSource
 from .explained import ExplainedModel, explained_model
 from .explanation import Explanation
@@ -53,6 +54,7 @@ class Explainer(ExplainedModel):
         labels: class names in class order; default: those of the model's metadata.
         providers: ONNX Runtime providers; default: CUDA where it is usable, else the CPU.
         options: the method's own, such as {"size": 25, "fill": "blur"} for occlusion.
+        placement: where maps have a layer's cells: "receptive-field" or "resize", see `onnxplain.rewrite`.
         session_options: an `onnxruntime.SessionOptions`.
         progress: for multi-pass methods, `(steps, total) -> steps`, which passes the steps on and may show them.
 
@@ -72,6 +74,7 @@ class Explainer(ExplainedModel):
         labels: Sequence[str] | None = None,
         providers: Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
+        placement: str = RECEPTIVE_FIELD,
         session_options: Any = None,
         progress: Progress = silent,
     ) -> None:
@@ -81,13 +84,21 @@ class Explainer(ExplainedModel):
         self._passes: MultiPassRunner | None = None
         multi_pass = MULTI_PASS.get(method)
         if multi_pass is None:
-            explained = explained_model(model, method=method, layers=layers, rules=rules, score=score, options=options)
+            explained = explained_model(
+                model,
+                method=method,
+                layers=layers,
+                rules=rules,
+                score=score,
+                options=options,
+                placement=placement,
+            )
             super().__init__(explained, **fitting, **running)
             return
         if rules is not None:
             raise UsageError(f"method {method!r} has no backward rules; leave rules= out")
         chosen = check_options(method, multi_pass.explain, options)
-        super().__init__(multi_pass.build(model, layers, score), **fitting, **running)
+        super().__init__(multi_pass.model(model, layers, score, placement), **fitting, **running)
         self._passes = MultiPassRunner(multi_pass, self.runner, chosen, progress)
         self.record = self._passes.record
 

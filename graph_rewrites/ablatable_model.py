@@ -18,15 +18,19 @@ from .model.model import ModelSource, read
 from .model.writing import write
 from .pipeline.publish import image_layout
 from .targets.axes import channel_axis
-from .targets.grid import first_image, grid_of, image_input
+from .targets.grid import first_image, grid_of, image_input, locate
 from .targets.layers import choose_layers
-from .targets.placement import placement_of
+from .targets.placement import RECEPTIVE_FIELD, placement_of
 from .targets.samples import named_rows, require_samples, sample_axes
 from .targets.score import ScoreSource, as_matrix, class_score, find_logits
 
 
 def ablation_model(
-    model: ModelSource, *, layers: str | Sequence[str] | None = None, score: ScoreSource | None = None
+    model: ModelSource,
+    *,
+    layers: str | Sequence[str] | None = None,
+    score: ScoreSource | None = None,
+    placement: str = RECEPTIVE_FIELD,
 ) -> onnx.ModelProto:
     """The model with the inputs `target` [N, K] and `channel_weights` [N, R, C], which multiply a layer's channels.
 
@@ -37,6 +41,7 @@ def ablation_model(
         model: path or `ModelProto` (not changed).
         layers: the layer; default: as in `rewrite`.
         score: what is explained, as in `rewrite`.
+        placement: where the layer's cells lie, as in `rewrite`.
 
     Returns:
         The model with the outputs `ablated` [N, R, K], the scores under each row of weights; `score` [N, K] and
@@ -50,26 +55,26 @@ def ablation_model(
     record = logits.record()
     axes = sample_axes(work)
     if not axes.sources:
-        require_samples(work, axes, first_image(work, logits.tensor))
+        require_samples(work, axes, first_image(work, logits.tensor), logits.tensor)
     chosen = choose_layers(work, logits.tensor.name, layers)
     if len(chosen) > 1:
         raise UsageError(f"{work.name}: one layer at a time can be ablated, not {len(chosen)}; name one")
     (layer,) = chosen
     image, name = image_input(work, layer), layer.name
-    placement = placement_of(work, layer, image)
+    place, tokens = placement_of(work, layer, image, placement), locate(work, layer, image)
     forward = list(work.graph.nodes)
-    require_samples(work, axes, image)
+    require_samples(work, axes, image, logits.tensor)
     rows = [*named_rows(work, axes), *logits.inputs.values()]
 
     op = Emitter(work)
     publish = Publisher(op)
-    place = find_class_batch(work, [layer.name], logits.tensor.name)
+    batch = find_class_batch(work, [layer.name], logits.tensor.name)
     target = publish.input("target", np.dtype(np.int64), [image.shape[0], "targets"])
     channels = layer.shape[channel_axis(layer)]
-    height = "rows" if place else 1
+    height = "rows" if batch else 1
     weights = publish.input("channel_weights", np.dtype(np.float32), [image.shape[0], height, channels])
     publish.names.update(logits.inputs)
-    samples = repeat_samples(op, place, logits.tensor.name, weights)
+    samples = repeat_samples(op, batch, logits.tensor.name, weights)
     tensor = samples.of(layer)
     consumers = list(tensor.outputs)
     maker = next(i for i, node in enumerate(work.graph.nodes) if any(one is tensor for one in node.outputs))
@@ -84,7 +89,7 @@ def ablation_model(
     scores = class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), targets)
     publish.output("ablated", op.Reshape(scores, sizes), [image.shape[0], height, "targets"])
     publish.output("score", samples.once(op, scores), target.shape)
-    maps = grid_of(op, layer, image).maps(op, layer)
+    maps = grid_of(op, layer, tokens).maps(op, layer)
     values = samples.once(op, maps) if samples.repeats(layer) else maps
     publish.output("activation", values, [image.shape[0], *values.shape[1:]])
     matrix = as_matrix(op, logits.tensor)
@@ -101,6 +106,6 @@ def ablation_model(
         input={"name": image.name, "layout": image_layout(image)},
         names=publish.names,
         rows=rows,
-        placements={name: placement.record()} if placement is not None else None,
+        placements={name: place.record()} if place is not None else None,
     )
     return result

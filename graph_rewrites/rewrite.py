@@ -13,6 +13,7 @@ from .pipeline.attach import attach
 from .pipeline.plan import plan
 from .pipeline.publish import publish
 from .targets.layers import Layer, candidate_layers
+from .targets.placement import RECEPTIVE_FIELD
 from .targets.score import ScoreSource, find_logits
 
 
@@ -36,6 +37,7 @@ def rewrite(
     score: ScoreSource | None = None,
     outputs: Sequence[str] | None = None,
     options: Mapping[str, Any] | None = None,
+    placement: str = RECEPTIVE_FIELD,
 ) -> onnx.ModelProto:
     """Turns a model into an explained model, in standard ONNX operators alone.
 
@@ -50,6 +52,8 @@ def rewrite(
         outputs: which of `OUTPUTS` to compute; default: score, cam, heatmap; for maps at the input score,
             input_gradient, heatmap.
         options: the method's own, such as {"relu": False} for Grad-CAM.
+        placement: where heatmaps have a layer's cells, see `placement_of`: at their receptive fields, or, for "resize",
+            spread over the whole input.
 
     Returns:
         The model with the further input `target` (int64 [N, K]: class indices, -1 the top class, -2 the second ...)
@@ -63,5 +67,14 @@ def rewrite(
         UsageError: an unknown method, option, layer, rule set, output, or several model outputs and none chosen.
         OnnxplainError: the model cannot be explained so; the message says why and what to do.
     """
-    planned = plan(read(model), method, layers=layers, rules=rules, score=score, outputs=outputs, options=options)
+    planned = plan(
+        read(model),
+        method,
+        layers=layers,
+        rules=rules,
+        score=score,
+        outputs=outputs,
+        options=options,
+        placement=placement,
+    )
     return publish(planned, attach(planned))

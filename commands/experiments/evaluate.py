@@ -21,6 +21,7 @@ from ...engine.evaluation.subject import TOLERANCE, Settings
 from ...engine.evaluation.tables import evaluation_data, evaluation_table
 from ...engine.labels import read_labels
 from ...graph_rewrites.errors import OnnxplainError, UsageError
+from ...graph_rewrites.targets.placement import RECEPTIVE_FIELD
 from ..shared.options import (
     ImageFolder,
     Json,
@@ -28,6 +29,7 @@ from ..shared.options import (
     Layer,
     MappingFile,
     Methods,
+    Placement,
     PreprocessText,
     Providers,
     Ray,
@@ -57,6 +59,7 @@ def evaluate(
         ),
     ] = None,
     layer: Layer = None,
+    placement: Placement = RECEPTIVE_FIELD,
     crops: Annotated[int, typer.Option(help="1, or 10 to average over ten crops.")] = 1,
     tolerance: Annotated[
         float, typer.Option(help="Tolerance of the pointing game, in pixels of the image.")
@@ -80,6 +83,7 @@ def evaluate(
     left_out: list[OnnxplainError] = []
     arguments: dict[str, Any] = {
         "layer": layer,
+        "placement": placement,
         "score": score,
         "preprocess": preprocess,
         "labels": read_labels(labels) if labels else None,

@@ -18,6 +18,7 @@ from ...engine.multi_pass.registry import MULTI_PASS
 from ...engine.records.arguments import read_inputs
 from ...graph_rewrites.errors import UsageError
 from ...graph_rewrites.maps.registry import METHODS
+from ...graph_rewrites.targets.placement import RECEPTIVE_FIELD
 
 Model = Annotated[Path | None, typer.Argument(help="An ONNX file; default: the embedded EfficientNet-Lite0.")]
 Layers = Annotated[
@@ -37,6 +38,12 @@ Methods = Annotated[
 ]
 Rules = Annotated[str | None, typer.Option(help="Backward rules: standard, guided, deconvnet, mwp, or your own.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="An option of the method, name=value; repeatable.")]
+Placement = Annotated[
+    str,
+    typer.Option(
+        help="Where maps have the cells of a layer: receptive-field, or resize, which spreads them over the input."
+    ),
+]
 Inputs = Annotated[
     list[str] | None, typer.Option("--input", help="A further input, name=file (.npy, or an image as a mask).")
 ]
@@ -101,10 +108,11 @@ class MapOptions(RunOptions):
 
     layer: Layers = None
     rules: Rules = None
+    placement: Placement = RECEPTIVE_FIELD
 
     def arguments(self) -> dict[str, Any]:
         """These, as arguments of `Explainer`."""
-        return super().arguments() | {"layers": self.layer, "rules": self.rules}
+        return super().arguments() | {"layers": self.layer, "rules": self.rules, "placement": self.placement}
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

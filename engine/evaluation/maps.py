@@ -16,6 +16,7 @@ import onnx
 from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ...graph_rewrites.model.merge import merge
 from ...graph_rewrites.model.model import ModelSource, parse
+from ...graph_rewrites.targets.placement import RECEPTIVE_FIELD
 from ...graph_rewrites.targets.score import ScoreSource
 from ..compare import by_method
 from ..explained import ExplainedModel, explained_model
@@ -56,6 +57,7 @@ class MethodMaps(ExplainedModel):
         methods: methods by name.
         layer: the layer to explain; default: the last convolutional one.
         score: what is explained, as in `Explainer`.
+        placement: as in `Explainer`.
         crops: 1, or 10 to explain and predict by the mean over ten crops, see `TenCrops`.
         on_error: called for a method that the model does not allow, which is then left out; default: it is raised.
         arguments: further arguments of `ExplainedModel`: preprocess, labels, providers, session_options.
@@ -72,6 +74,7 @@ class MethodMaps(ExplainedModel):
         layer: str | None = None,
         score: ScoreSource | None = None,
         crops: int = 1,
+        placement: str = RECEPTIVE_FIELD,
         on_error: Callable[[OnnxplainError], None] | None = None,
         **arguments: Any,
     ) -> None:
@@ -79,8 +82,10 @@ class MethodMaps(ExplainedModel):
 
         def built(method: str) -> onnx.ModelProto:
             if method in MULTI_PASS:
-                return MULTI_PASS[method].build(self._source, layer, score)
-            return explained_model(self._source, method=method, layers=layer, rules=None, score=score)
+                return MULTI_PASS[method].model(self._source, layer, score, placement)
+            return explained_model(
+                self._source, method=method, layers=layer, rules=None, score=score, placement=placement
+            )
 
         models = by_method(methods, built, on_error)
         in_graph = {name: one for name, one in models.items() if name not in MULTI_PASS}

@@ -30,20 +30,23 @@ def upsampled(values: npt.NDArray[np.float64], size: Sequence[int]) -> npt.NDArr
 def placed(
     values: npt.NDArray[np.float64], size: Sequence[int], placement: Mapping[str, Sequence[float]]
 ) -> npt.NDArray[np.float64]:
-    """Values [..., *spatial] at their places in [..., *size], linearly between cells and 0 beyond them.
+    """Values [..., *spatial] at their places in [..., *size], linearly between cells.
+
+    Beyond the outermost they are as there, or 0 half a cell further where the layer does not reach the border.
 
     Args:
         values: maps.
         size: the input's spatial sizes.
-        placement: `axes`, `scales` and `offsets` along the input's axes, as an explained model records them.
+        placement: `axes`, `scales`, `offsets` and `reaches` along the input's axes, as an explained model records them.
     """
     first = values.ndim - len(size)
     values = np.transpose(values, [*range(first), *(first + int(axis) for axis in placement["axes"])])
     for index, new in enumerate(size):
         old = values.shape[first + index]
         at = (np.arange(new) - placement["offsets"][index]) / placement["scales"][index]
-        inside = np.abs(at - (old - 1) / 2) <= old / 2
-        weights = np.maximum(0, 1 - np.abs(np.clip(at, 0, old - 1) - np.arange(old)[:, None])) * inside
+        weights = np.maximum(0, 1 - np.abs(np.clip(at, 0, old - 1) - np.arange(old)[:, None]))
+        if not placement["reaches"][index]:
+            weights *= np.abs(at - (old - 1) / 2) <= old / 2
         values = np.moveaxis(np.moveaxis(values, first + index, -1) @ weights, -1, first + index)
     return values
 

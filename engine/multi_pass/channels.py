@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 
 from ...graph_rewrites.ablatable_model import ablation_model
+from ...graph_rewrites.targets.placement import RECEPTIVE_FIELD
 from ..runtime.runner import Arrays, Runner
 from .models import with_activations
 from .registry import Sample, multi_pass_method
@@ -37,8 +38,8 @@ def score_cam(sample: Sample) -> Arrays:
     return {"cam": _weighted(weights / weights.sum(axis=0), activation)}
 
 
-def _ablatable(model: Any, layers: Any, score: Any) -> onnx.ModelProto:
-    return ablation_model(model, layers=layers, score=score)
+def _ablatable(model: Any, layers: Any, score: Any, placement: str = RECEPTIVE_FIELD) -> onnx.ModelProto:
+    return ablation_model(model, layers=layers, score=score, placement=placement)
 
 
 def _all_channels(runner: Runner) -> Arrays:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 
 from ...graph_rewrites.maps.registry import reserve
+from ...graph_rewrites.targets.placement import RECEPTIVE_FIELD
 from ..images.resample import placed, upsampled
 from ..runtime.runner import Arrays, Runner
 from .batch_tuner import BatchTuner
@@ -22,7 +23,7 @@ MAX_ROWS = 64
 Progress: TypeAlias = Callable[[Iterable[Any], int], Iterable[Any]]  # passes steps on, of which there are so many
 Perturbation: TypeAlias = Callable[[int, np.ndarray], None]  # (index, out): writes a changed image over all of `out`
 IdentityInputs: TypeAlias = Callable[[Runner], Arrays]  # model -> inputs
-BuildModel: TypeAlias = Callable[..., onnx.ModelProto]  # (model, layers, score) -> the model that is run
+BuildModel: TypeAlias = Callable[..., onnx.ModelProto]  # (model, layers, score), placement= -> the model that is run
 
 
 def nothing(runner: Runner) -> Arrays:
@@ -126,6 +127,11 @@ class MultiPassMethod:
     build: BuildModel
     explain: Callable[..., Arrays]
     identity_inputs: IdentityInputs
+
+    def model(self, source: Any, layers: Any, score: Any, placement: str = RECEPTIVE_FIELD) -> onnx.ModelProto:
+        """The model that is run; a builder without a layer need not know of placements."""
+        chosen = {} if placement == RECEPTIVE_FIELD else {"placement": placement}
+        return self.build(source, layers, score, **chosen)
 
 
 MULTI_PASS: dict[str, MultiPassMethod] = {}

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import onnx_graphsurgeon as gs
 
 from ..graph.node import subgraphs
 from ..graph.tensors import Tensor
-from ..model.model import Model
 from .labels import Label, Source, only_source, whole
+from .scope import Mixed, Scope
 from .step import Labels
 
-Mixed: TypeAlias = Mapping[Source, gs.Node]
 ROUNDS = 4  # of a loop's body, until what it carries stays what it is
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What is known of the tensors that a graph's nodes may read; the fields are those of `AxisTrace`, growing."""
-
-    model: Model
-    labels: MutableMapping[str, Labels] = field(default_factory=dict)
-    mixing: MutableMapping[str, Mixed] = field(default_factory=dict)
-    meetings: set[frozenset[Source]] = field(default_factory=set)
-
-    def of(self, tensor: Tensor) -> Labels:
-        """The labels of a tensor's axes; weights, and what is made of them, are of no source."""
-        if tensor.name in self.labels:
-            return self.labels[tensor.name]
-        return None if tensor.shape is None else [()] * len(tensor.shape)
-
-    def inner(self) -> Scope:
-        """The scope of a body, which sees all of this one."""
-        return Scope(self.model, ChainMap({}, self.labels), ChainMap({}, self.mixing), self.meetings)
 
 
 Visit: TypeAlias = Callable[[Scope, gs.Node], None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 Size: TypeAlias = int | str | None
@@ -86,6 +86,30 @@ def only_source(label: Label) -> Source | None:
     return None
 
 
+def grid_source(label: Label) -> Source | None:
+    """The grid over an input's axis that the axis is: a source, or every nth position of one, for those in between.
+
+    So are the rows that a space-to-depth leaves, whose blocks are channels then.
+    """
+    source = only_source(label)
+    if source is not None or not isinstance(label, tuple) or len(label) != 1:
+        return source if source is None or source.image is not None else None
+    (digit,) = label
+    if digit.source.image is None or not isinstance(digit.size, int) or not isinstance(digit.source.size, int):
+        return None
+    if digit.size * digit.stride != digit.source.size:
+        return None
+    source = digit.source
+    offset = source.offset + source.scale * (digit.stride - 1) / 2
+    return replace(source, size=digit.size, scale=source.scale * digit.stride, offset=offset)
+
+
+def images_of(label: Label) -> list[str]:
+    """The inputs whose axes an axis goes through."""
+    parts = parts_of(label, None) or ()
+    return [digit.source.image[0] for part in parts for digit in part.fold if digit.source.image is not None]
+
+
 def length(fold: Fold) -> int | None:
     """The number of positions; None where it is not known."""
     sizes = [digit.size for digit in fold]
@@ -143,18 +167,30 @@ def merged(a: Label, b: Label) -> Label:
     if a == ():
         return b
     if a is None or b is None:
-        return b if a is None else a  # the known one: what is added to it is added at the same positions
+        return None
     one, other = only_source(a), only_source(b)
+    for made, label in ((one, b), (other, a)):  # what an operator made anew lies where it is added to
+        if made is not None and made.image is None:
+            return label
     if one is None or other is None:
         return a if isinstance(a, tuple) and isinstance(b, tuple) and _same_images(a, b) else None
-    if (
-        one.image != other.image
-        and one.image is not None
-        and other.image is not None
-        and one.image[0] == other.image[0]
-    ):
-        return None  # rows added to columns
-    return a if one.image is not None or other.image is None else b
+    if one.image == other.image:
+        return overlaid([one, other])
+    return None if one.image is None or other.image is None or one.image[0] == other.image[0] else a
+
+
+def overlaid(sources: Sequence[Source]) -> Label:
+    """The grid of several over one axis that lie in the same place, but for less than a cell; None of others.
+
+    So lie the branches of a network, and the parts of an image of which each takes every second row.
+    """
+    first = sources[0]
+    offsets = [source.offset for source in sources]
+    alike = all(source.image == first.image and source.scale == first.scale for source in sources)
+    if not alike or not max(offsets) - min(offsets) < abs(first.scale):
+        return None
+    is_cut = any(source.is_cut for source in sources)
+    return whole(replace(first, offset=sum(offsets) / len(offsets), is_cut=is_cut))
 
 
 def _same_images(a: Fold, b: Fold) -> bool:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from .labels import Fold, Label, Part, Pieces, Size, Source, cut, joined, only_source, parts_of, whole
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .labels import Fold, Label, Part, Pieces, Size, Source, cut, grid_source, joined, only_source, parts_of, whole
 from .reshape import reshaped
 from .step import Step, rule_for
 
@@ -31,23 +36,28 @@ def reshape(step: Step) -> list[Label]:
             gone = {axis for axis, size in enumerate(before) if size == 1}
         kept = [label for axis, label in enumerate(labels) if axis not in gone]
         return kept if len(kept) == step.rank else [None] * step.rank
+    like = step.sized_like() if step.node.op == "Reshape" else None
+    if like is not None and _digits(like) == _digits(labels) and len(like) == len(after):
+        return like  # back into the form that they had
     if step.node.op == "Reshape" and axes is not None and len(axes) == len(after):
         copies = not step.attrs.get("allowzero")
         after = [before[i] if copies and axes[i] == 0 and i < len(before) else size for i, size in enumerate(after)]
     return reshaped(labels, before, after)
 
 
+def _digits(labels: Sequence[Label]) -> list[object]:
+    """The digits of all axes in order; what is no fold stands for itself."""
+    return [digit for label in labels for digit in (label if isinstance(label, tuple) else [object()])]
+
+
 @rule_for("Concat")
 def concat(step: Step) -> list[Label]:
     """Along the axis one part after the other; elsewhere what the inputs say alike."""
     axis = step.attrs["axis"] % step.rank
-    result: list[Label] = [()] * step.rank
+    each = [step.labels(index) for index in range(len(step.node.inputs))]
+    result = [step.merge_all(labels) for labels in zip(*each, strict=True)]
     parts: list[Part] | None = []
-    for index, tensor in enumerate(step.node.inputs):
-        labels = step.labels(index)
-        for at, label in enumerate(labels):
-            if at != axis:
-                result[at] = step.merge(result[at], label)
+    for labels, tensor in zip(each, step.node.inputs, strict=True):
         own = parts_of(labels[axis], tensor.shape[axis])
         parts = None if own is None or parts is None else [*parts, *own]
     if parts is None:
@@ -68,9 +78,12 @@ def _is_made(fold: Fold) -> bool:
 def slice_(step: Step) -> list[Label]:
     """A run of positions, every nth, or backwards."""
     labels, shape = step.labels(), step.shape()
-    starts, ends, axes, steps = (step.value(index) for index in (1, 2, 3, 4))
+    starts, ends, axes, steps = (step.known(index) for index in (1, 2, 3, 4))
     if starts is None or ends is None:
-        return [label if step.out.shape[axis] == shape[axis] else None for axis, label in enumerate(labels)]
+        for axis in range(step.rank) if axes is None else (int(one) % step.rank for one in axes):
+            if step.out.shape[axis] != shape[axis] or shape[axis] is None:
+                labels[axis] = step.gridded(axis, labels[axis], math.nan, math.nan, cut=True)
+        return labels
     chosen = range(len(starts)) if axes is None else [int(axis) % step.rank for axis in axes]
     jumps = [1] * len(starts) if steps is None else [int(one) for one in steps]
     for axis, start, end, jump in zip(chosen, map(int, starts), map(int, ends), jumps, strict=True):
@@ -80,15 +93,15 @@ def slice_(step: Step) -> list[Label]:
 
 def _sliced(step: Step, axis: int, label: Label, size: Size, start: int, end: int, jump: int) -> Label:
     source = only_source(label)
-    is_known = isinstance(size, int)
     if jump == 1 and start == 0 and ((size == step.out.shape[axis] and size is not None) or end >= 2**31 - 1):
         return label
     if source is not None and source.image is not None and source.image[1] != 0:
-        if start < 0 and not is_known:
-            return step.made(axis)
-        first = start + size if start < 0 and isinstance(size, int) else start
-        first = min(first, size - 1) if isinstance(size, int) else first
-        return step.made(axis, source, jump, first, cut=True)
+        if isinstance(size, int):
+            first, last, _ = slice(start, end, jump).indices(size)
+            is_cut = jump < 0 or first >= jump or last <= size - jump
+            return step.made(axis, source, jump, first, is_cut)
+        is_cut = not (0 <= start < jump and end >= 2**31 - 1)
+        return step.made(axis, source, jump, start if start >= 0 and jump > 0 else math.nan, is_cut)
     if jump != 1 or not isinstance(size, int):
         if jump == 1 and start >= 0 and isinstance(label, Pieces):
             return _dropped_front(label, start)
@@ -122,6 +135,8 @@ def gather(step: Step) -> list[Label]:
         taken = [None] * len(chosen.shape or ())
     elif indices.ndim == 0:
         taken = []
+    elif indices.ndim == 1 and (grid := _progression(step, axis, labels[axis], indices)) is not None:
+        taken = [grid]
     elif isinstance(labels[axis], tuple) and _is_made(labels[axis] or ()):
         taken = [step.made(axis)] if indices.ndim == 1 else [None] * indices.ndim
     elif indices.ndim == 1 and isinstance(shape[axis], int):
@@ -132,6 +147,19 @@ def gather(step: Step) -> list[Label]:
     else:
         taken = [None] * indices.ndim
     return [*labels[:axis], *taken, *labels[axis + 1 :]]
+
+
+def _progression(step: Step, axis: int, label: Label, indices: np.ndarray) -> Label:
+    """The grid of positions at equal distances, as a crop or a mirror image is; None of others, and of samples."""
+    source = grid_source(label)
+    steps = np.unique(np.diff(indices))
+    if source is None or source.image is None or source.image[1] == 0 or len(steps) != 1 or steps[0] == 0:
+        return None
+    first = int(indices[0])
+    if first < 0 and not isinstance(source.size, int):
+        return step.made(axis, source, math.nan, math.nan, cut=True)
+    first += int(source.size or 0) if first < 0 else 0
+    return step.made(axis, source, float(steps[0]), first, cut=True)
 
 
 @rule_for("GatherElements")
@@ -157,6 +185,9 @@ def split_at(step: Step, index: int) -> list[Label]:
     source = only_source(labels[axis])
     if len(known) <= index:
         labels[axis] = None
+    elif source is not None and source.image is not None and source.image[1] != 0:
+        out, at = step.node.outputs[index], source.offset + source.scale * sum(known[:index])
+        labels[axis] = whole(Source(out.name, axis, known[index], source.image, source.scale, at, is_cut=True))
     elif source is not None and source.image is None:
         labels[axis] = whole(Source(step.node.outputs[index].name, axis, known[index]))
     else:
@@ -169,5 +200,8 @@ def expand(step: Step) -> list[Label]:
     """The axes that keep their size."""
     labels, shape = step.labels(), step.shape()
     lead = step.rank - len(labels)
-    kept = [label if shape[i] == step.out.shape[lead + i] else None for i, label in enumerate(labels)]
+    kept = [
+        label if shape[i] == step.out.shape[lead + i] and shape[i] is not None else None
+        for i, label in enumerate(labels)
+    ]
     return [*[()] * lead, *(label if shape[i] != 1 else () for i, label in enumerate(kept))]

@@ -36,7 +36,7 @@ def _by_traits(traits: Traits) -> Rule | None:
     return None
 
 
-@rule_for("DynamicQuantizeLinear")
+@rule_for("DynamicQuantizeLinear", "LpNormalization", "MeanVarianceNormalization", "Hardmax")
 def same(step: Step) -> list[Label]:
     """The axes of the first input."""
     labels = step.labels()

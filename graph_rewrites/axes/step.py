@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,7 +10,8 @@ import onnx_graphsurgeon as gs
 
 from ..graph.node import view
 from ..graph.tensors import Tensor, value_of
-from .labels import Fold, Label, Size, Source, merged, only_source, whole
+from .constants import known_value
+from .labels import Fold, Label, Size, Source, grid_source, merged, only_source, overlaid, whole
 
 Labels: TypeAlias = list[Label] | None  # of a tensor's axes; None where its rank is unknown
 Rule: TypeAlias = Callable[["Step"], list[Label]]
@@ -21,13 +22,13 @@ class Step:
     """One node, with the labels of what it reads.
 
     Attributes:
-        node: the node; its attributes with the specification's defaults are `attrs`.
+        node: the node, of operator set `opset`; its attributes with the specification's defaults are `attrs`.
         inputs: the labels of each input's axes.
         rank: the number of axes of the first output.
     """
 
-    def __init__(self, node: gs.Node, opset: int, labels: Sequence[Labels], computed: Collection[str]) -> None:
-        self.node, self.inputs, self._computed = node, labels, computed
+    def __init__(self, node: gs.Node, opset: int, labels: Sequence[Labels], known: Mapping[str, Labels]) -> None:
+        self.node, self.inputs, self.opset, self._known = node, labels, opset, known
         self.attrs: dict[str, Any] = view(node, opset).attrs
         self.out: Tensor = node.outputs[0]
         self.rank = len(self.out.shape)
@@ -47,6 +48,11 @@ class Step:
         inputs = self.node.inputs
         return value_of(inputs[index]) if index < len(inputs) and inputs[index].name else None
 
+    def known(self, index: int) -> np.ndarray | None:
+        """The values of an input that is constant, or follows from sizes that are known."""
+        inputs = self.node.inputs
+        return known_value(inputs[index], self.opset) if index < len(inputs) and inputs[index].name else None
+
     def merge(self, a: Label, b: Label) -> Label:
         """The label of an axis that two inputs share element by element."""
         one, other = only_source(a), only_source(b)
@@ -54,9 +60,30 @@ class Step:
             self.meetings.append((one, other))
         return merged(a, b)
 
+    def merge_all(self, labels: Sequence[Label]) -> Label:
+        """The label of an axis that any number of inputs share."""
+        sources = [source for source in map(only_source, labels) if source is not None and source.image is not None]
+        if len(sources) == len(labels) and len(set(sources)) > 1 and len({source.image for source in sources}) == 1:
+            return overlaid(sources)
+        result: Label = ()
+        for label in labels:
+            result = self.merge(result, label)
+        return result
+
+    def sized_like(self) -> Labels:
+        """The labels of the tensor whose whole shape is what the second input holds; None where it is another."""
+        maker = self.node.inputs[1].inputs[0] if len(self.node.inputs) > 1 and self.node.inputs[1].inputs else None
+        is_whole = maker is not None and maker.op == "Shape" and not {"start", "end"} & set(maker.attrs)
+        return self._known.get(maker.inputs[0].name) if is_whole else None
+
     def is_constant(self, index: int) -> bool:
         """Whether an input is a weight, or computed from weights alone."""
-        return self.node.inputs[index].name not in self._computed
+        return self.node.inputs[index].name not in self._known
+
+    def gridded(self, axis: int, label: Label, scale: float, shift: float, cut: bool = False) -> Label:
+        """A new axis that is a grid over a label's own; unknown where that is no grid over an input."""
+        source = grid_source(label)
+        return None if source is None else self.made(axis, source, scale, shift, cut)
 
     def made(
         self, axis: int, like: Source | None = None, scale: float = 1, shift: float = 0, cut: bool = False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,11 +19,13 @@ class Tokens:
         sizes: of the grid, along the image's axes in order.
         order: the index of each position's token, row by row.
         count: how many tokens the axis has, those beside the grid among them.
+        axes: the grids over the image's axes.
     """
 
     sizes: tuple[int, ...]
     order: tuple[int, ...]
     count: int
+    axes: tuple[Source, ...]
 
     @property
     def is_raster(self) -> bool:
@@ -35,6 +38,7 @@ def traced_tokens(label: Label, image: Tensor) -> Tokens | None:
     parts = parts_of(label, _size(label))
     if parts is None or any(not isinstance(part.size, int) for part in parts):
         return None
+    parts = _coarsened(parts)
     axes = _grid_axes(parts, image)
     if axes is None or len(axes) < 2:
         return None
@@ -47,23 +51,43 @@ def traced_tokens(label: Label, image: Tensor) -> Tokens | None:
                 return None  # a position that two tokens stand for
             places[tuple(index)] = at + index.token
         at += int(part.size)  # type: ignore[arg-type]
-    return None if (places < 0).any() else Tokens(sizes, tuple(places.ravel().tolist()), at)
+    return None if (places < 0).any() else Tokens(sizes, tuple(places.ravel().tolist()), at, tuple(axes))
 
 
-def may_be_raster(label: Label) -> bool:
-    """Whether the tokens may be in the order of rows: nothing is known of them, or rows go before columns."""
+def raster_at_the_end(label: Label, image: Tensor) -> tuple[Source, ...] | None:
+    """The grids over the image's axes whose positions, row by row, are the last tokens, of any number; else None."""
     parts = parts_of(label, None)
-    if parts is None:
-        return True
-    images = [digit.source.image for part in parts for digit in part.fold]
-    known = [image for image in images if image is not None]
-    return known == sorted(known) and len(known) == len(set(known))
+    if not parts or any(digit.source.image is not None for part in parts[:-1] for digit in part.fold):
+        return None
+    last = parts[-1]
+    grids = [digit.source if digit.is_whole else None for digit in last.fold]
+    places = [source.image for source in grids if source is not None and source.image is not None]
+    if last.start != 0 or len(places) < max(len(grids), 2) or any(place[0] != image.name for place in places):
+        return None
+    is_ascending = places == sorted(set(places))
+    return tuple(source for source in grids if source is not None) if is_ascending else None
 
 
 class _Index(tuple[int, ...]):
     """The place of a token on the grid; `token` is its index within its part."""
 
     token: int
+
+
+def _coarsened(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts on the grids that they step along: of patches of 2 x 2, on every second row and column."""
+    digits = [digit for part in parts for digit in part.fold]
+    units = {digit.source: math.gcd(*(d.stride for d in digits if d.source == digit.source)) for digit in digits}
+
+    def coarse(digit: Digit) -> Digit:
+        source, unit = digit.source, units[digit.source]
+        if unit == 1 or not isinstance(source.size, int) or source.size % unit:
+            return digit
+        offset = source.offset + source.scale * (unit - 1) / 2
+        grid = replace(source, size=source.size // unit, scale=source.scale * unit, offset=offset)
+        return Digit(grid, digit.stride // unit, digit.size)
+
+    return tuple(Part(tuple(map(coarse, part.fold)), part.start, part.size) for part in parts)
 
 
 def _size(label: Label) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
@@ -11,10 +11,10 @@ from ..graph.node import subgraphs, used_tensors
 from ..graph.tensors import Tensor
 from ..model.model import Model
 from .bodies import Scope, visit_bodies
-from .labels import Label, Pieces, Source, only_source, whole
-from .products import contracted_letters, reduced_axes
+from .labels import Label, Source, only_source, whole
+from .mixing import crossings, mixed_by
 from .rules import output_labels
-from .step import Labels, Step
+from .step import Labels
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,13 @@ class AxisTrace:
         labels: of each tensor's axes, by the tensor's name.
         mixing: by a tensor's name, the sources whose positions it no longer keeps apart, and the node that mixed them.
         meetings: pairs of sources that some operator takes position by position.
+        crossings: pairs of sources, the batches of inputs, that are different axes of one tensor.
     """
 
     labels: Mapping[str, Labels]
     mixing: Mapping[str, Mapping[Source, gs.Node]]
     meetings: frozenset[frozenset[Source]]
+    crossings: frozenset[frozenset[Source]]
 
     def of(self, tensor: Tensor) -> list[Label]:
         """The labels of a tensor's axes; None for each where nothing is known."""
@@ -64,7 +66,7 @@ def trace_axes(model: Model) -> AxisTrace:
             scope.labels[tensor.name] = [whole(source) for source in sources]
     for node in model.graph.nodes:
         _visit(scope, node)
-    return AxisTrace(scope.labels, scope.mixing, frozenset(scope.meetings))
+    return AxisTrace(scope.labels, scope.mixing, frozenset(scope.meetings), frozenset(scope.crossings))
 
 
 def _visit(scope: Scope, node: gs.Node) -> None:
@@ -79,14 +81,11 @@ def _visit(scope: Scope, node: gs.Node) -> None:
     for index, out in enumerate(node.outputs):
         if out.name:
             labels[out.name] = None if out.shape is None else _labels(scope, node, index)
-    own = {**mixed, **dict.fromkeys(_mixed_by(scope, node), node)}
+    own = {**mixed, **dict.fromkeys(mixed_by(scope, node), node)}
     for out in node.outputs:
         if own and out.name:
             scope.mixing[out.name] = own
-
-
-def _step(scope: Scope, node: gs.Node) -> Step:
-    return Step(node, scope.model.opset, [scope.of(tensor) for tensor in node.inputs], scope.labels.keys())
+        scope.crossings.update(crossings(labels.get(out.name)))
 
 
 def _labels(scope: Scope, node: gs.Node, index: int) -> Labels:
@@ -96,51 +95,8 @@ def _labels(scope: Scope, node: gs.Node, index: int) -> Labels:
         return [None] * len(node.outputs[index].shape)
     if node.outputs[0].shape is None:
         return None
-    step = _step(scope, node)
+    step = scope.step(node)
     found = output_labels(step, index)
     scope.meetings.update(map(frozenset, step.meetings))
     rank = len(node.outputs[index].shape)
     return found if len(found) == rank else [None] * rank
-
-
-def _mixed_by(scope: Scope, node: gs.Node) -> Iterator[Source]:
-    """The sources whose positions the node sums up, compares or normalises together."""
-    known = [(tensor, scope.labels[tensor.name]) for tensor in node.inputs if tensor.name in scope.labels]
-    if any(found is None for _, found in known):
-        return
-    step = None if node.outputs[0].shape is None or not node.inputs else _step(scope, node)
-    axes: set[int] | None = set()
-    if step is None:
-        return  # unknown, as it has no rank
-    if node.op == "BatchNormalization":
-        axes = {0, *range(2, step.rank)} if step.attrs.get("training_mode") else set()
-    elif node.op.startswith("Reduce") or node.op in ("ArgMax", "ArgMin"):
-        axes = reduced_axes(step)
-    elif node.op in ("Softmax", "LogSoftmax"):
-        axes = {step.attrs.get("axis", -1) % step.rank}
-    elif node.op in ("MatMul", "Gemm"):
-        yield from _contracted(step)
-        return
-    elif node.op == "Einsum":
-        yield from (source for label in contracted_letters(step) for source in _sources(label))
-        return
-    elif node.op in ("CumSum", "TopK", "NonMaxSuppression", "NonZero", "Compress", "Unique", "DynamicQuantizeLinear"):
-        axes = None
-    for _, found in known:
-        for axis, label in enumerate(found or ()):
-            if axes is None or axis in axes:
-                yield from _sources(label)
-
-
-def _contracted(step: Step) -> Iterator[Source]:
-    a, b = step.labels(0), step.labels(1)
-    if a:
-        yield from _sources(a[-2] if step.attrs.get("transA") and len(a) > 1 else a[-1])
-    if len(b) > 1:
-        yield from _sources(b[-1] if step.attrs.get("transB") else b[-2])
-
-
-def _sources(label: Label) -> Iterator[Source]:
-    folds = [part.fold for part in label.parts] if isinstance(label, Pieces) else [label or ()]
-    for fold in folds:
-        yield from (digit.source for digit in fold)

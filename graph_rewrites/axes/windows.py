@@ -6,7 +6,7 @@ import math
 
 from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor
-from .labels import Label, Size, only_source
+from .labels import Label, Size, grid_source, only_source
 from .step import Step, rule_for
 
 
@@ -35,14 +35,12 @@ def _kernel(step: Step, axes: int, last: bool) -> list[Size]:
 
 def _over_windows(step: Step, axis: int, label: Label, i: int, kernel: Size, axes: int) -> Label:
     """The grid that windows make; its padding counts as if it were split evenly on both sides."""
-    source = only_source(label)
-    if source is None:
-        unchanged = step.shape()[axis] == step.out.shape[axis] and label is not None
-        return label if unchanged else step.made(axis)
+    source = grid_source(label)
     stride = (step.attrs.get("strides") or [1] * axes)[i]
     dilation = (step.attrs.get("dilations") or [1] * axes)[i]
-    if not isinstance(kernel, int):
-        return step.made(axis)
+    if source is None or not isinstance(kernel, int):
+        unchanged = step.shape()[axis] == step.out.shape[axis] and step.shape()[axis] is not None and stride == 1
+        return label if unchanged else None
     extent = (kernel - 1) * dilation
     total = _padding(step, source.size, step.out.shape[axis], i, extent, stride, axes)
     if "Transpose" in step.node.op:
@@ -59,26 +57,44 @@ def _padding(step: Step, size: Size, out: Size, i: int, extent: int, stride: int
             return max(0, (out - 1) * stride + extent + 1 - size)
         return extent + 1 - stride
     pads = step.attrs.get("pads")
-    return float(pads[i] + pads[axes + i]) if pads and automatic != "VALID" else 0.0
+    total = float(pads[i] + pads[axes + i]) if pads and automatic != "VALID" else 0.0
+    if "Transpose" in step.node.op:
+        return total
+    # Of what a stride leaves unread at the end, nothing counts.
+    read = (out - 1) * stride + extent + 1 - size if isinstance(size, int) and isinstance(out, int) else None
+    return min(total, max(0, extent + 1 - stride if read is None else read))
 
 
 @rule_for("Pad")
 def pad(step: Step) -> list[Label]:
     """An axis that is padded or cut is shifted."""
-    labels, pads = step.labels(), step.value(1)
-    axes = step.value(3)
+    labels, pads = step.labels(), step.known(1)
+    axes = step.known(3)
     chosen = list(range(step.rank)) if axes is None else [int(axis) % step.rank for axis in axes]
     if pads is None:
-        return [label if step.shape()[axis] == step.out.shape[axis] else None for axis, label in enumerate(labels)]
+        for axis in chosen:
+            if step.shape()[axis] != step.out.shape[axis] or step.shape()[axis] is None:
+                labels[axis] = step.gridded(axis, labels[axis], math.nan, math.nan, cut=True)
+        return labels
     for i, axis in enumerate(chosen):
         before, after = int(pads[i]), int(pads[len(chosen) + i])
-        if before or after:
-            source = only_source(labels[axis])
-            if min(before, after) >= 0 and max(before, after) < _reach(step.out, axis):
-                labels[axis] = step.made(axis, source, 1, -(before + after) / 2)  # as a window's own padding
-            else:
-                labels[axis] = step.made(axis, source, 1, -before, cut=True)
+        if not before and not after:
+            continue
+        if step.attrs.get("mode") == "wrap" or axis == 0:
+            labels[axis] = None
+        elif _is_made(labels[axis]):
+            labels[axis] = step.made(axis)
+        elif min(before, after) >= 0 and max(before, after) < _reach(step.out, axis):
+            labels[axis] = step.gridded(axis, labels[axis], 1, -(before + after) / 2)  # as a window's own padding
+        else:
+            labels[axis] = step.gridded(axis, labels[axis], 1, -before, cut=True)
     return labels
+
+
+def _is_made(label: Label) -> bool:
+    """Whether the axis is one that an operator made, such as channels."""
+    source = only_source(label)
+    return source is not None and source.image is None
 
 
 def _reach(tensor: Tensor, axis: int) -> int:
@@ -109,7 +125,7 @@ def resize(step: Step) -> list[Label]:
     mode = step.attrs.get("coordinate_transformation_mode", "half_pixel")
     for axis, label in enumerate(labels):
         size, out, ratio = shape[axis], step.out.shape[axis], _ratio(step, axis)
-        source = only_source(label)
+        source = grid_source(label)
         if ratio == 1 or (size == out and size is not None):
             continue
         if source is None or source.image is None or source.image[1] == 0:
@@ -128,7 +144,7 @@ def _ratio(step: Step, axis: int) -> float | None:
     size, out = step.shape()[axis], step.out.shape[axis]
     if isinstance(size, int) and isinstance(out, int):
         return size / out
-    scales = step.value(2 if step.node.op == "Resize" else 1)
+    scales = step.known(2 if step.node.op == "Resize" else 1)
     return 1 / float(scales[axis]) if scales is not None and len(scales) > axis and scales[axis] else None
 
 
@@ -137,8 +153,23 @@ def pixel_shuffle(step: Step) -> list[Label]:
     """Blocks of channels laid out as pixels: the grid is finer, and lies where it lay."""
     labels, block = step.labels(), step.attrs["blocksize"]
     scale = 1 / block if step.node.op == "DepthToSpace" else float(block)
-    spatial = [step.made(axis, only_source(labels[axis]), scale, (scale - 1) / 2) for axis in (2, 3)]
+    spatial = [step.gridded(axis, labels[axis], scale, (scale - 1) / 2) for axis in (2, 3)]
     return [labels[0], step.made(1), *spatial]
+
+
+@rule_for("CenterCropPad")
+def center_crop_pad(step: Step) -> list[Label]:
+    """An axis is cut, or padded, on both sides alike; the odd position goes to the end."""
+    labels = step.labels()
+    axes = step.attrs.get("axes") or range(step.rank)
+    for axis in (one % step.rank for one in axes):
+        size, out = step.shape()[axis], step.out.shape[axis]
+        if isinstance(size, int) and isinstance(out, int):
+            before = (size - out) // 2 if size >= out else -((out - size) // 2)
+            labels[axis] = labels[axis] if size == out else step.gridded(axis, labels[axis], 1, before, cut=True)
+        else:
+            labels[axis] = step.gridded(axis, labels[axis], math.nan, math.nan, cut=True)
+    return labels
 
 
 @rule_for("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")

@@ -82,8 +82,6 @@ def find_class_batch(model: Model, layers: Sequence[str], score: str) -> ClassBa
     the place does not have the batch as its first axis: then K is 1.
     """
     samples = sample_axes(model)
-    if samples.mixed(model.graph.tensors()[score]) is not None:
-        return None  # samples that touch each other would touch their own copies too
     path = _data_path(model, score, samples)
     inputs = [tensor for tensor in model.inputs if tensor.name in path and samples.has_rows(tensor)]
     batches = {tensor.shape[0] if tensor.shape else None for tensor in inputs}

@@ -40,29 +40,35 @@ def heatmaps(op: Emitter, cams: Sequence[Tensor], size: Tensor) -> list[Tensor]:
 
 
 def placed(op: Emitter, cam: Tensor, size: Tensor, placement: Placement) -> Tensor:
-    """A map [rows, 1, *spatial] at its place on the input, [rows, 1, *size]: linear between cells, 0 beyond them."""
+    """A map [rows, 1, *spatial] at its place on the input, [rows, 1, *size]: linear between cells.
+
+    Beyond the outermost cells it is as there up to the border, or 0 half a cell further where the layer sees no more.
+    """
     count = len(placement.axes)
     cam = op.Transpose(cam, perm=[0, 1, *(2 + axis for axis in placement.axes)])
-    for axis, (scale, offset) in enumerate(zip(placement.scales, placement.offsets, strict=True), 2):
+    places = zip(placement.scales, placement.offsets, placement.reaches, strict=True)
+    for axis, (scale, offset, reaches) in enumerate(places, 2):
         order = [*(other for other in range(count + 2) if other != axis), axis]
         length = op.Slice(size, [axis - 2], [axis - 1])
-        weights = _interpolation(op, op.size(cam, axis), length, scale, offset)
+        weights = _interpolation(op, op.size(cam, axis), length, scale, offset, reaches)
         moved = op.MatMul(op.Transpose(cam, perm=order), weights)
         cam = op.Transpose(moved, perm=[order.index(one) for one in range(count + 2)])
     return cam
 
 
-def _interpolation(op: Emitter, cells: Tensor, pixels: Tensor, scale: float, offset: float) -> Tensor:
-    """The weight of each cell at each pixel, float32 [cells, pixels]: a cell reaches half way beyond the outermost."""
+def _interpolation(op: Emitter, cells: Tensor, pixels: Tensor, scale: float, offset: float, reaches: bool) -> Tensor:
+    """The weight of each cell at each pixel, float32 [cells, pixels]."""
 
     def counted(size: Tensor) -> Tensor:
         return op.Cast(op.arange(size), to=TensorProto.FLOAT)
 
     at = op.Div(op.Sub(counted(pixels), offset), scale)  # in cells
     last = op.Sub(op.Cast(cells, to=TensorProto.FLOAT), 1.0)
-    inside = op.LessOrEqual(op.Abs(op.Sub(at, op.Mul(last, 0.5))), op.Add(op.Mul(last, 0.5), 0.5))
     within = op.Max(op.Min(at, last), 0.0)
     weights = op.Relu(op.Sub(1.0, op.Abs(op.Sub(within, op.Unsqueeze(counted(cells), [1])))))
+    if reaches:
+        return weights
+    inside = op.LessOrEqual(op.Abs(op.Sub(at, op.Mul(last, 0.5))), op.Add(op.Mul(last, 0.5), 0.5))
     return op.Mul(weights, op.Cast(inside, to=TensorProto.FLOAT))
 
 

@@ -105,8 +105,10 @@ def _attributions(
         backward = BackwardPass(op, nodes, scores, table, how.backward, tuple(wanted[len(layers) :]))
     size = op.sizes(plan.image, spatial_axes(plan.image))
     explained = [
-        ExplainedTensor(name, tensor, rows, grid_of(op, tensor, plan.image), at_layers, size, placement)
-        for name, tensor, rows, placement in zip(plan.layer_names, plan.layers, layers, plan.placements, strict=True)
+        ExplainedTensor(name, tensor, rows, grid_of(op, tensor, tokens), at_layers, size, placement)
+        for name, tensor, rows, tokens, placement in zip(
+            plan.layer_names, plan.layers, layers, plan.tokens, plan.placements, strict=True
+        )
     ]
     source = None
     if plan.pixels is not None:

@@ -15,7 +15,7 @@ from ..maps.options import check_options
 from ..maps.registry import Method, find_method
 from ..model.metadata import read_metadata
 from ..model.model import Model
-from ..targets.grid import as_floats, first_image, image_input
+from ..targets.grid import Located, as_floats, first_image, image_input, locate
 from ..targets.layers import choose_layers
 from ..targets.placement import Placement, placement_of
 from ..targets.quantised_layer import real_layer
@@ -59,6 +59,7 @@ class Plan:
         forward: the model's own nodes, which stay whatever is computed.
         rows: the inputs and outputs with a row per sample, by name.
         placements: where each layer lies on the image; None where it covers it evenly.
+        tokens: where each layer's tokens lie on the image; None where it has spatial axes of its own.
     """
 
     model: Model
@@ -77,6 +78,7 @@ class Plan:
     forward: tuple[gs.Node, ...]
     rows: tuple[str, ...]
     placements: tuple[Placement | None, ...]
+    tokens: tuple[Located | None, ...]
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -93,6 +95,7 @@ def plan(
     score: ScoreSource | None,
     outputs: Sequence[str] | None,
     options: Mapping[str, Any] | None,
+    placement: str,
 ) -> Plan:
     """Decides all that can be wrong with what is asked for.
 
@@ -107,11 +110,11 @@ def plan(
     logits = find_logits(model, score)
     samples = sample_axes(model)
     if not samples.sources:
-        require_samples(model, samples, first_image(model, logits.tensor))
+        require_samples(model, samples, first_image(model, logits.tensor), logits.tensor)
     chosen = [] if found.at in ("input", "model") else choose_layers(model, logits.tensor.name, layers)
     chosen = [real_layer(model, tensor) for tensor in chosen]
     image = image_input(model, chosen[0]) if chosen else first_image(model, logits.tensor)
-    require_samples(model, samples, image)
+    require_samples(model, samples, image, logits.tensor)
     forward_only = FORWARD_OUTPUTS.issuperset(wanted)
     needs_pixels = (found.at != "layer" and not forward_only) or "input_gradient" in wanted
     pixels = as_floats(model, image) if needs_pixels else None
@@ -132,7 +135,8 @@ def plan(
         class_batch=batch,
         targets="targets" if forward_only or batch is not None else 1,
         forward=tuple(model.graph.nodes),
-        placements=tuple(placement_of(model, tensor, image) for tensor in chosen),
+        placements=tuple(placement_of(model, tensor, image, placement) for tensor in chosen),
+        tokens=tuple(locate(model, tensor, image) for tensor in chosen),
         rows=tuple(named_rows(model, samples)) + tuple(logits.inputs.values()),
     )
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import onnx
-import onnx_graphsurgeon as gs
-
-from ..axes.tokens import may_be_raster, traced_tokens
+from ..axes.labels import Source, grid_source, images_of
+from ..axes.tokens import Tokens, raster_at_the_end, traced_tokens
 from ..axes.trace import trace_axes
 from ..build.emitter import END, Emitter
 from ..errors import OnnxplainError
@@ -17,10 +13,7 @@ from ..graph.operator_traits import traits_of
 from ..graph.reachability import reach, sources
 from ..graph.tensors import Tensor, is_float, value_of
 from ..model.model import Model
-from .axes import follows, has_samples, has_spatial_extent, layout, spatial_axes, traced
-
-# Class, distillation and register tokens stand before the patches: DeiT has 2, DINOv2 with registers 5.
-MAX_EXTRA_TOKENS = 16
+from .axes import has_spatial_extent, layout, spatial_axes
 
 
 @dataclass(frozen=True)
@@ -57,26 +50,46 @@ class Grid:
         return maps if inverse == sorted(inverse) else op.Transpose(maps, perm=inverse)
 
 
-def grid_of(op: Emitter, tensor: Tensor, image: Tensor) -> Grid:
-    """The layout of a layer of a model that sees `image`.
+@dataclass(frozen=True)
+class Located:
+    """The axis of a layer's tokens, and what the graph tells of their places on the image.
+
+    `tokens` are those of a known number; of an open one, the grids over the image's axes whose positions, row by row,
+    are the last of them.
+    """
+
+    axis: int
+    tokens: Tokens | tuple[Source, ...]
+
+
+def locate(model: Model, tensor: Tensor, image: Tensor) -> Located | None:
+    """Where a layer's tokens lie on the image; None of a layer with spatial axes of its own.
 
     Raises:
-        OnnxplainError: the layer holds tokens, and they fill no grid over the image.
+        OnnxplainError: the graph does not tell.
     """
-    axes = layout(tensor)
     if not holds_tokens(tensor, image):
-        return Grid(axes)
-    label = trace_axes(op.model).of(tensor)[axes[2]]
-    traced = traced_tokens(label, image)
-    if traced is not None and not traced.is_raster:
-        return Grid(axes, op.tensor(list(traced.sizes)), traced.order)
-    sizes = traced.sizes if traced is not None else token_grid(op.model, tensor, image)
-    if sizes is None or (traced is None and label is not None and not may_be_raster(label)):
+        return None
+    axis, tokens = tokens_of(model, tensor, image)
+    tensors = model.graph.tensors()
+    if tokens is None or (isinstance(tokens, tuple) and any(source.tensor not in tensors for source in tokens)):
         raise OnnxplainError(
-            f"{op.model.name}: the {tensor.shape[axes[2]]} tokens of layer {tensor.name!r} fill no grid over the input "
-            f"{list(image.shape)}; export the model with a fixed input size, or choose a layer with spatial axes"
+            f"{model.name}: the {tensor.shape[axis]} tokens of layer {tensor.name!r} fill no grid over the input "
+            f"{list(image.shape)}, as far as the graph tells; export the model with a fixed input size, or choose "
+            "another layer"
         )
-    return Grid(axes, op.tensor(list(sizes)) if isinstance(sizes, tuple) else _grid_at_run_time(op, tensor, sizes))
+    return Located(axis, tokens)
+
+
+def grid_of(op: Emitter, tensor: Tensor, located: Located | None) -> Grid:
+    """The layout of a layer, whose tokens are `located`."""
+    if located is None:
+        return Grid(layout(tensor))
+    axes, tokens = [0, 3 - located.axis, located.axis], located.tokens
+    if isinstance(tokens, Tokens):
+        return Grid(axes, op.tensor(list(tokens.sizes)), None if tokens.is_raster else tokens.order)
+    tensors = op.model.graph.tensors()
+    return Grid(axes, op.join(*(op.size(tensors[source.tensor], source.axis) for source in tokens)))
 
 
 def holds_tokens(tensor: Tensor, image: Tensor) -> bool:
@@ -84,111 +97,102 @@ def holds_tokens(tensor: Tensor, image: Tensor) -> bool:
     return len(tensor.shape) == 3 and len(image.shape) > 3
 
 
+def tokens_of(model: Model, tensor: Tensor, image: Tensor) -> tuple[int, Tokens | tuple[Source, ...] | None]:
+    """The axis of a layer's tokens, and what the graph tells of them.
+
+    Returns:
+        The tokens of a known number; of an open one, the grids over the image's axes whose positions, row by row, are
+        the last of them; None where the graph does not tell.
+    """
+    labels = trace_axes(model).of(tensor)
+    for axis in (1, 2):
+        found = traced_tokens(labels[axis], image) or raster_at_the_end(labels[axis], image)
+        if found:
+            return axis, found
+    return spatial_axes(tensor)[0], None
+
+
 def fills_a_grid(model: Model, tensor: Tensor, image: Tensor) -> bool:
-    """Whether the layer's positions or tokens, as far as their number is known, can be those of a grid over the image.
-
-    Those of windows, side by side along an axis, are none.
-    """
-    if not has_samples(tensor, image.shape[0]):
-        return False
+    """Whether the graph tells where the layer's positions, or its tokens, lie on the image."""
     if holds_tokens(tensor, image):
-        label = trace_axes(model).of(tensor)[spatial_axes(tensor)[0]]
-        if traced_tokens(label, image) is not None:
-            return True
-        return may_be_raster(label) and token_grid(model, tensor, image) is not None
-    known = [(i, tensor.shape[axis]) for i, axis in enumerate(spatial_axes(tensor))]
-    known = [(i, size) for i, size in known if isinstance(size, int)]
-    grids = list(_grids(model, tensor, image))
-    return not grids or any(all(grid[i] == size for i, size in known) for grid in grids)
+        return tokens_of(model, tensor, image)[1] is not None
+    return grids_over(model, tensor, image) is not None
 
 
-def token_grid(model: Model, tensor: Tensor, image: Tensor) -> tuple[int, ...] | Tensor | None:
-    """The rows and columns that a layer's tokens fill: numbers, or the feature maps that tell them at run time.
+def grids_over(model: Model, tensor: Tensor, image: Tensor) -> list[tuple[int, Source | None]] | None:
+    """Which spatial axis of a layer is a grid over each spatial axis of the image, in the image's order, and which.
 
-    The tokens are patches of the image, or of feature maps that a convolution makes of it, perhaps merged 2 x 2 by 2 x
-    2; of the grids that leave up to 16 extra tokens, the one that leaves fewest is taken.
+    An axis of one position stands for all; None where the graph does not tell of all axes.
     """
-    (axis,) = spatial_axes(tensor)
-    count = tensor.shape[axis]
-    if not isinstance(count, int):
-        return _patches(tensor, image)
-    best: tuple[int, tuple[int, ...]] | None = None
-    for grid in _grids(model, tensor, image):
-        extra = count - math.prod(grid)
-        if 0 <= extra <= MAX_EXTRA_TOKENS and (best is None or extra < best[0]):
-            best = extra, grid
-    return best[1] if best else None
-
-
-def _patches(tensor: Tensor, image: Tensor) -> Tensor | None:
-    """The feature maps that tokens are made of, by operators that leave each where it is, or by linear ones too."""
-    for through in (follows, lambda node: follows(node) or node.op == "MatMul"):
-        for current, _ in traced(tensor, through):
-            if any(_makes_maps(node, image) for node in current.inputs):
-                return current
-    return None
-
-
-def _makes_maps(node: gs.Node, image: Tensor) -> bool:
-    """Whether the node is a convolution over the image's axes."""
-    if not traits_of(node).convolves:
-        return False
-    maps = node.outputs[0]
-    return len(maps.shape or ()) == len(image.shape) and has_spatial_extent(maps)
-
-
-def _grid_at_run_time(op: Emitter, tensor: Tensor, maps: Tensor) -> Tensor:
-    """The sizes of the maps over the side, 1 or more, of the squares of positions that are merged to one token each."""
-    sizes = op.sizes(maps, spatial_axes(maps))
-    positions, count = op.reduce("ReduceProd", sizes, [0]), op.sizes(tensor, spatial_axes(tensor))
-    share = op.Div(op.Cast(positions, to=onnx.TensorProto.FLOAT), op.Cast(count, to=onnx.TensorProto.FLOAT))
-    side = op.Pow(op.Max(share, 1.0), 1 / (len(maps.shape) - 2))
-    merged = op.Cast(op.Round(side), to=onnx.TensorProto.INT64)
-    return op.Div(op.Add(sizes, op.Sub(merged, 1)), merged)
-
-
-def _grids(model: Model, tensor: Tensor, image: Tensor) -> Iterator[tuple[int, ...]]:
-    """The sizes, as far as they are known, of the feature maps before a tensor, the nearest first, or of the image.
-
-    Whole and divided by 2, 3, 4 ..., padded to a whole number.
-    """
-    before = sources(model.graph.nodes, [tensor.name])
-    made = [node.outputs[0] for node in model.graph.nodes if _makes_maps(node, image)]
-    for maps in [maps for maps in reversed(made) if maps.name in before] or [image]:
-        sizes = [maps.shape[axis] for axis in spatial_axes(maps)]
-        if all(isinstance(size, int) for size in sizes):
-            for divisor in range(1, max(sizes)):
-                yield tuple(-(-size // divisor) for size in sizes)
+    labels = trace_axes(model).of(tensor)
+    wanted = spatial_axes(image)
+    if holds_tokens(tensor, image):
+        tokens = tokens_of(model, tensor, image)[1]
+        sources = tokens.axes if isinstance(tokens, Tokens) else tokens
+        return None if sources is None else [(index, source) for index, source in enumerate(sources)]
+    found: dict[int, tuple[int, Source | None]] = {}
+    alone: list[int] = []
+    for index, axis in enumerate(spatial_axes(tensor)):
+        source = grid_source(labels[axis])
+        if source is not None and source.image is not None and source.image[0] == image.name:
+            found[source.image[1]] = index, source
+        elif tensor.shape[axis] == 1:
+            alone.append(index)
+    missing = [axis for axis in wanted if axis not in found]
+    if len(missing) != len(alone) or len(found) + len(alone) != len(wanted):
+        return None
+    found.update({axis: (index, None) for axis, index in zip(missing, alone, strict=True)})
+    return [found[axis] for axis in wanted]
 
 
 def image_input(model: Model, layer: Tensor) -> Tensor:
-    """The input that the layer is a coarser grid of: the first of the layer's rank (or of images, for tokens).
+    """The input that the layer is a grid over, by what its axes are.
+
+    Where the graph does not tell, it is the only one of the layer's rank, or of images, for tokens.
 
     Raises:
-        OnnxplainError: no such input leads to the layer.
+        OnnxplainError: no such input leads to the layer, or several do.
     """
-    rank = len(layer.shape)
     before = sources(model.graph.nodes, [layer.name])
-    leading = [tensor for tensor in model.inputs if tensor.shape is not None and tensor.name in before]
+    leading = {t.name: t for t in model.inputs if t.shape is not None and t.name in before}
+    named = [name for label in trace_axes(model).of(layer)[1:] for name in images_of(label) if name in leading]
+    if named:
+        return leading[max(named, key=named.count)]
+    rank = len(layer.shape)
     for wanted in (rank, *((4, 5) if rank == 3 else ())):
-        for tensor in leading:
-            if len(tensor.shape) == wanted:
-                return tensor
+        alike = [tensor for tensor in leading.values() if len(tensor.shape) == wanted]
+        if len(alike) > 1:
+            raise OnnxplainError(
+                f"{model.name}: layer {layer.name!r} may be a grid over any of the inputs "
+                f"{', '.join(tensor.name for tensor in alike)}; choose another layer"
+            )
+        if alike:
+            return alike[0]
     raise OnnxplainError(f"{model.name}: no input of rank {rank} leads to layer {layer.name!r}; choose another layer")
 
 
 def first_image(model: Model, score: Tensor) -> Tensor:
-    """The first input with spatial axes that leads to the score.
+    """The first input that leads to the score and that a convolution looks at, or else the first with spatial axes.
 
     Raises:
         OnnxplainError: there is none.
     """
     leading = [t for t in model.inputs if score.name in reach(model.graph.nodes, {t.name})]
-    image = next((tensor for tensor in leading if has_spatial_extent(tensor)), None)
-    if image is None:
+    images = [tensor for tensor in leading if has_spatial_extent(tensor)]
+    if not images:
         shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in leading)
         raise OnnxplainError(f"{model.name}: no input with spatial axes leads to the score ({shapes})")
-    return image
+    if len(images) == 1:
+        return images[0]
+    trace = trace_axes(model)
+    seen = {
+        name
+        for node in model.graph.nodes
+        if traits_of(node).convolves and node.inputs[0].shape
+        for label in trace.of(node.inputs[0])[1:]
+        for name in images_of(label)
+    }
+    return next((tensor for tensor in images if tensor.name in seen), images[0])
 
 
 def as_floats(model: Model, image: Tensor) -> Tensor:

@@ -13,10 +13,12 @@ from ..graph.reachability import reach, sources, tensors_between
 from ..graph.tensors import Tensor, value_of
 from ..model.model import Model
 from .axes import channel_axis, has_spatial_extent
-from .grid import MAX_EXTRA_TOKENS, fills_a_grid, image_input
+from .grid import fills_a_grid, image_input
 from .samples import sample_axes
 
 ALL = "all"
+# Class, distillation and register tokens that a score reads: DeiT has 2, DINOv2 with registers 5.
+MAX_EXTRA_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -223,8 +225,8 @@ def choose_layers(model: Model, score: str, names: str | Sequence[str] | None) -
             )
         if tensor.shape is not None and not sample_axes(model).are_rows(tensor):
             raise OnnxplainError(
-                f"{model.name}: layer {name!r} {list(tensor.shape)} has no row per image: its first axis holds "
-                "windows, frames or several images; choose another"
+                f"{model.name}: layer {name!r} {list(tensor.shape)} {sample_axes(model).why_no_rows(tensor)}; choose "
+                "another"
             )
         if not has_spatial_extent(tensor):
             raise OnnxplainError(

@@ -1,4 +1,4 @@
-"""Where the cells of a layer lie on the input, for layers that see a part of it, mirrored, or turned."""
+"""Where the cells of a layer lie on the input: at their receptive fields, of a part of it, mirrored, or turned."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..axes.labels import Source, only_source
+from ..axes.labels import Source
 from ..axes.trace import trace_axes
-from ..errors import OnnxplainError
-from ..graph.tensors import Tensor
+from ..errors import OnnxplainError, UsageError, closest
+from ..graph.reachability import sources
+from ..graph.tensors import Tensor, is_float
 from ..model.model import Model
 from .axes import spatial_axes
+from .grid import grids_over
+
+RECEPTIVE_FIELD, RESIZE = PLACEMENTS = ("receptive-field", "resize")
 
 
 @dataclass(frozen=True)
@@ -22,46 +26,83 @@ class Placement:
         axes: which spatial axis of the map (0, 1 ...) runs along the input's.
         scales: pixels from cell to cell; negative where the map is mirrored.
         offsets: the pixel of cell 0.
+        reaches: whether the outermost cells see all up to the input's border; else what is half a cell beyond them was
+            cut off, and the map is 0 there.
     """
 
     axes: tuple[int, ...]
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
+    reaches: tuple[bool, ...]
 
     def record(self) -> dict[str, Sequence[float]]:
         """Plain JSON types, for the metadata."""
-        return {"axes": self.axes, "scales": self.scales, "offsets": self.offsets}
+        return {"axes": self.axes, "scales": self.scales, "offsets": self.offsets, "reaches": self.reaches}
 
 
-def placement_of(model: Model, layer: Tensor, image: Tensor) -> Placement | None:
-    """Where the layer's cells lie, by strides, crops, pads, flips, transposes and resizes; None where it covers all.
+def placement_of(model: Model, layer: Tensor, image: Tensor, how: str = RECEPTIVE_FIELD) -> Placement | None:
+    """Where the layer's cells lie: at the middle of their receptive fields, by strides, windows, crops, flips ...
 
-    Windows' own paddings count as if they were split evenly: what they shift by less than a cell is left as it is.
+    Paddings count as if they were split evenly on both sides. None where the cells cover the input evenly, as under
+    'same' padding, or where `how` is "resize": there the map is spread over all of it.
 
     Raises:
-        OnnxplainError: the input is cropped, padded or mirrored before the layer, and it is not known by how much.
+        UsageError: an unknown `how`.
+        OnnxplainError: the graph does not tell where the layer lies, or by how much the input is cropped before it.
     """
-    labels = trace_axes(model).of(layer)
-    sources = [only_source(labels[axis]) for axis in spatial_axes(layer)]
-    wanted = spatial_axes(image)
-    if len(sources) != len(wanted) or any(one is None or one.image is None for one in sources):
+    if how not in PLACEMENTS:
+        raise UsageError(f"unknown placement {how!r}; {closest(how, PLACEMENTS)}")
+    if how == RESIZE:
         return None
-    known: dict[int, tuple[int, Source]] = {}
-    for index, source in enumerate(sources):
-        assert source is not None
-        assert source.image is not None
-        if source.image[0] == image.name:
-            known[source.image[1]] = index, source
-    if sorted(known) != wanted:
-        return None
-    found = [known[axis] for axis in wanted]
+    found = grids_over(model, layer, image)
+    if found is None:
+        raise OnnxplainError(
+            f"{model.name}: the graph does not tell where layer {layer.name!r} {list(layer.shape)} lies on "
+            f"{image.name!r}{_behind(model, layer)}; choose another layer, or placement 'resize' to spread its map out"
+        )
     axes = tuple(index for index, _ in found)
-    if axes == tuple(sorted(axes)) and not any(source.is_cut for _, source in found):
+    lengths = [image.shape[axis] for axis in spatial_axes(image)]
+    pairs = [(source, size) for (_, source), size in zip(found, lengths, strict=True)]
+    if axes == tuple(sorted(axes)) and all(_is_even(*pair) for pair in pairs):
         return None
-    scales, offsets = (tuple(getattr(source, name) for _, source in found) for name in ("scale", "offset"))
+    scales, offsets = zip(*(_along(*pair) for pair in pairs), strict=True)
     if any(map(math.isnan, (*scales, *offsets))):
         raise OnnxplainError(
             f"{model.name}: what is cut off the input before layer {layer.name!r} depends on its size; export the "
-            "model with a fixed input size"
+            "model with a fixed input size, or take placement 'resize'"
         )
-    return Placement(axes, scales, offsets)
+    return Placement(axes, scales, offsets, tuple(source is None or not source.is_cut for source, _ in pairs))
+
+
+def _is_even(source: Source | None, size: int | str | None) -> bool:
+    """Whether cells cover an axis evenly, as far as its size is known: the length of all cells is the input's.
+
+    By how much one-sided padding shifts them is left aside. Of an open size, cell 0 may lie half a cell elsewhere.
+    """
+    if source is None:
+        return True
+    if source.is_cut or source.scale <= 0:
+        return False
+    if isinstance(size, int) and isinstance(source.size, int):
+        return abs(source.size * source.scale - size) <= source.scale / 8
+    return abs(source.offset - (source.scale - 1) / 2) <= source.scale / 2
+
+
+def _along(source: Source | None, size: int | str | None) -> tuple[float, float]:
+    """The pixels from cell to cell, and that of cell 0; a single cell stands for all pixels."""
+    if source is None:
+        return (float(size), (size - 1) / 2) if isinstance(size, int) else (math.nan, math.nan)
+    return source.scale, (source.scale - 1) / 2 if _is_even(source, size) else source.offset
+
+
+def _behind(model: Model, layer: Tensor) -> str:
+    """The first node before the layer behind which its axes are unknown, as the end of a clause."""
+    trace, before = trace_axes(model), sources(model.graph.nodes, [layer.name])
+    for node in model.graph.nodes:
+        out = node.outputs[0] if node.outputs else None
+        if out is None or out.name not in before or out.shape is None or len(out.shape) < 3 or not is_float(out):
+            continue
+        labels = [label for tensor in node.inputs if tensor.name in trace.labels for label in trace.of(tensor)]
+        if None in trace.of(out) and labels and None not in labels:
+            return f", behind {node.op} (node {node.name or out.name!r})"
+    return ""

@@ -34,9 +34,15 @@ class SampleAxes:
         return next((axis for axis, label in enumerate(labels) if only_source(label) in self.sources), None)
 
     def are_rows(self, tensor: Tensor) -> bool:
-        """Whether the tensor has a row per sample: its first axis surely is, or may be for all that the trace knows."""
+        """Whether the tensor has a row per sample, for all that the trace knows."""
         labels = self.trace.of(tensor)
-        return bool(labels) and (only_source(labels[0]) in self.sources or self.is_unknown(tensor))
+        return bool(labels) and only_source(labels[0]) in self.sources
+
+    def why_no_rows(self, tensor: Tensor) -> str:
+        """Why a tensor has no row per sample, as the end of a sentence on it."""
+        if self.is_unknown(tensor):
+            return "may have no row per image, for all that the graph tells of its first axis"
+        return "has no row per image: its first axis holds windows, frames or several images"
 
     def is_unknown(self, tensor: Tensor) -> bool:
         """Whether the first axis is unknown, and nothing before the tensor put samples together."""
@@ -92,8 +98,8 @@ def named_rows(model: Model, samples: SampleAxes) -> list[str]:
     return [*inputs, *(t.name for t in outputs if samples.axis_of(t) == 0 or any(t is one for one in believed))]
 
 
-def require_samples(model: Model, samples: SampleAxes, image: Tensor) -> None:
-    """Checks that the image's first axis is its batch, and that samples do not change each other's statistics.
+def require_samples(model: Model, samples: SampleAxes, image: Tensor, score: Tensor) -> None:
+    """Checks that the image's first axis is its batch, and that the scores of samples do not depend on each other.
 
     Raises:
         OnnxplainError: it is not, or they do.
@@ -109,6 +115,12 @@ def require_samples(model: Model, samples: SampleAxes, image: Tensor) -> None:
                 f"{model.name}: BatchNormalization (node {node.name or node.outputs[0].name!r}) is in training mode, "
                 "so each image's scores depend on the others and on earlier runs; export the model for inference"
             )
+    by = samples.mixed(score)
+    if by is not None:
+        raise OnnxplainError(
+            f"{model.name}: {by.op} (node {by.name or by.outputs[0].name!r}) puts the images of a batch together, so "
+            "that each one's scores depend on the others; export the model for one image, with a batch size of 1"
+        )
 
 
 def samples_first(op: Emitter, tensor: Tensor, what: str) -> Tensor:
@@ -158,5 +170,7 @@ def _with_equal(trace: AxisTrace, known: set[Source], first: list[Source]) -> It
     """The sources, and those of further inputs whose rows meet theirs in an operator, or whose size has their name."""
     yield from known
     names = {source.size for source in known if isinstance(source.size, str)}
-    yield from (source for source in first if source.size in names)
+    alike = (source for source in first if source.size in names and source not in known)
+    # Where the graph pairs each with all of the others, the name says no more than that there may be as many.
+    yield from (source for source in alike if not any(frozenset((source, one)) in trace.crossings for one in known))
     yield from (source for source in trace.met_by(known) if source in first and source not in known)

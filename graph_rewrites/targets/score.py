@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import onnx
+import onnx_graphsurgeon as gs
 
+from ..axes.labels import only_source
 from ..axes.trace import trace_axes
 from ..build.emitter import Emitter
 from ..errors import OnnxplainError, UsageError, closest
@@ -15,7 +17,7 @@ from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor, is_float
 from ..model.model import Model
 from .quantised_layer import before_quantiser
-from .samples import samples_first
+from .samples import sample_axes, samples_first
 from .score_expression import emit_expression, is_expression
 from .scorer_model import append_scorer_model
 
@@ -122,9 +124,18 @@ def _behind_final_activation(model: Model, output: Tensor, keep_shape: bool = Fa
         return output, None
     if keep_shape and inner.shape != output.shape:
         return output, None
+    if _is_over_samples(model, inner.inputs[0]):
+        return output, None
     if not _same_axes(model, inner, output):
         return output, None  # probabilities of something else, such as of pairs that are folded into the classes
     return inner.inputs[0].inputs[0], inner.inputs[0].op
+
+
+def _is_over_samples(model: Model, final: gs.Node) -> bool:
+    """Whether a softmax compares samples, and not classes."""
+    labels, samples = trace_axes(model).of(final.inputs[0]), sample_axes(model)
+    axis = final.attrs.get("axis", -1)
+    return "Softmax" in final.op and bool(labels) and only_source(labels[axis]) in samples.sources
 
 
 def _same_axes(model: Model, inner: Tensor, output: Tensor) -> bool:

@@ -172,7 +172,9 @@ def network(middle: str, head: str = "GlobalAveragePool", opset: int = 17) -> on
 def totals(model: onnx.ModelProto, method: str, layers: Sequence[str] = ("before", "after")) -> dict[str, Array]:
     """The relevance on each layer, [N, K]."""
     feeds = {"image": np.random.default_rng(5).normal(size=(2, 3, SIDE, SIDE)).astype(np.float32)}
-    got = explain(rewrite(model, method=method, layers=layers, outputs=["gradient"]), feeds, [[0, 1], [1, 0]])
+    # Behind a dense layer no place is the input's.
+    explained = rewrite(model, method=method, layers=layers, outputs=["gradient"], placement="resize")
+    got = explain(explained, feeds, [[0, 1], [1, 0]])
     return {layer: got[f"gradient@{layer}"].sum(axis=(2, 3, 4), dtype=np.float64) for layer in layers}
 
 

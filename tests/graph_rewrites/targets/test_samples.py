@@ -248,17 +248,22 @@ def test_predicted_and_masked_find_the_class_axis(layout: str) -> None:
     )
 
 
-def test_a_mean_over_the_batch_keeps_classes_apart() -> None:
-    """Samples that touch each other: two classes give what each gives alone."""
-    net = Net()
-    x = features(net, net.input("image", ["N", 3, 8, 8]))
-    x = net.add("Mul", net.add("Sub", x, net.add("ReduceMean", x, axes=[0])), x)
-    net.output(net.add("MatMul", pooled(net, x), net.random(4, 5), out="out"), ["N", 5])
-    images = {"image": f32(rng.normal(size=(3, 3, 8, 8)))}
-    explain = Explainer(net.model(), layers="features")
-    both = explain.run(images, [1, 3])["cam"]
-    alone = [explain.run(images, target)["cam"] for target in (1, 3)]
-    np.testing.assert_array_equal(both, np.concatenate(alone, axis=1))
+def test_a_mean_over_the_batch_is_refused_unless_it_is_one_image() -> None:
+    """Samples that touch each other have no scores of their own."""
+
+    def model(batch: int | str) -> onnx.ModelProto:
+        net = Net()
+        x = features(net, net.input("image", [batch, 3, 8, 8]))
+        x = net.add("Mul", net.add("Sub", x, net.add("ReduceMean", x, axes=[0], name="mean")), x)
+        net.output(net.add("MatMul", pooled(net, x), net.random(4, 5), out="out"), [batch, 5])
+        return net.model()
+
+    for batch in ("N", 3):
+        for method in ("grad-cam", "gradient", "full-grad", "occlusion", "ablation-cam", "score-cam"):
+            with pytest.raises(OnnxplainError) as error:
+                Explainer(model(batch), method=method)
+            assert_one_line(error, "ReduceMean (node 'mean') puts the images of a batch together")
+    assert Explainer(model(1), layers="features").run({"image": f32(rng.normal(size=(1, 3, 8, 8)))}, 2)["cam"].shape
 
 
 def test_training_mode_and_images_without_a_batch_are_refused() -> None:
