@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from onnxplain.cli import main
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs `onnxplain ARGUMENTS` in `folder`."""
     command = [sys.executable, "-c", "from onnxplain.cli import main; main()", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-
-
-def run_here(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
-) -> subprocess.CompletedProcess[str]:
-    """The same in this process, which spares its start."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["onnxplain", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    output = capsys.readouterr()
-    return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), output.out, output.err)
 
 
 def assert_refused(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:

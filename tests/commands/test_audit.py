@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from ..engine.evaluation.colours import PREPROCESS, network, picture
-from .command_line import assert_refused, run, run_here
+from .command_line import Run, assert_refused
 
 RECTANGLES = {"red": ("red", 2, 2, 12, 12), "green": ("green", 18, 0, 24, 20)}  # in 20 x 30 pixels
 HEADER = "image,label,group,x0,y0,x1,y1\n"
@@ -36,9 +36,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_verdict_tables_files_and_picture(folder: Path) -> None:
+def test_the_verdict_tables_files_and_picture(folder: Path, run_here: Run) -> None:
     command = ["audit", "colours.onnx", "data.csv", "--preprocess", PREPROCESS]
-    result = run(folder, *command, "--json")
+    result = run_here(folder, *command, "--json")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert (found["images"], found["classes"], found["groups"]) == (12, ["green", "red"], ["day", "night"])
@@ -62,18 +62,18 @@ def test_the_verdict_tables_files_and_picture(folder: Path) -> None:
     assert heat["green0.png"] == pytest.approx(1 / 2)
     assert heat["red5.png"] == pytest.approx(10 / 15)
     assert cv2.imread(str(folder / "audit" / "maps.png")).std() > 30
-    printed = " ".join(run(folder, *command).stdout.split())
+    printed = " ".join(run_here(folder, *command).stdout.split())
     assert "Mistakes: 6; 3 red of night called green" in printed
     assert "Heat in upper half: 65.8% against 50.0% of the area" in printed
     assert "12 of 12 images; audit" in printed
 
 
-def test_two_models_and_failures(folder: Path) -> None:
+def test_two_models_and_failures(folder: Path, run_here: Run) -> None:
     with (folder / "data.csv").open("a") as file:
         file.write("\n" + "\n".join(f"gone{number}.png,red,day,,,," for number in range(12)))
     (folder / "labels.txt").write_text("green\nred\nblue\n")
     command = ["audit", "colours.onnx", "data.csv", "--against", "nameless.onnx", "--preprocess", PREPROCESS]
-    result = run(folder, *command, "--labels", "labels.txt", "--true-class", "-o", "both")
+    result = run_here(folder, *command, "--labels", "labels.txt", "--true-class", "-o", "both")
     assert result.returncode == 1
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 11
@@ -86,16 +86,16 @@ def test_two_models_and_failures(folder: Path) -> None:
     assert "side by side" in result.stdout
 
 
-def test_methods_of_many_runs_and_their_options(folder: Path) -> None:
+def test_methods_of_many_runs_and_their_options(folder: Path, run_here: Run) -> None:
     command = ["audit", "colours.onnx", "data.csv", "--preprocess", PREPROCESS, "--json"]
-    result = run(folder, *command, "--method", "occlusion", "--option", "size=4")
+    result = run_here(folder, *command, "--method", "occlusion", "--option", "size=4")
     assert result.returncode == 0, result.stderr
     (heat, *_) = json.loads(result.stdout)["models"]["colours"]["heat"]
     assert heat["heat"] > heat["area"] == 0.5
-    assert_refused(run(folder, *command, "--option", "size=4"), 2, "size")
+    assert_refused(run_here(folder, *command, "--option", "size=4"), 2, "size")
 
 
-def test_groups_and_classes_of_a_data_set_without_them(folder: Path) -> None:
+def test_groups_and_classes_of_a_data_set_without_them(folder: Path, run_here: Run) -> None:
     """Regions as COCO has them; the rest in a table."""
     names = sorted(path.name for path in folder.glob("*.png"))
     coco = {
@@ -109,7 +109,7 @@ def test_groups_and_classes_of_a_data_set_without_them(folder: Path) -> None:
     table = "\n".join(f"{row['image']},{row['group']},{row['label']}" for row in rows)
     (folder / "table.csv").write_text(f"image,time,label\n{table}\n")
     command = ["audit", "colours.onnx", "regions.json", "--groups", "table.csv", "--group", "time", "--json"]
-    result = run(folder, *command, "--preprocess", PREPROCESS)
+    result = run_here(folder, *command, "--preprocess", PREPROCESS)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["regions"] == ["corner"]
@@ -140,8 +140,7 @@ def test_groups_and_classes_of_a_data_set_without_them(folder: Path) -> None:
 )
 def test_bad_input_is_one_line(
     folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run_here: Run,
     arguments: list[str],
     code: int,
     words: list[str],
@@ -152,5 +151,5 @@ def test_bad_input_is_one_line(
     (folder / "lost.csv").write_text(HEADER + "lost.png,red,day,,,,\nlost.png,red,night,,,,\n")
     (folder / "pink.csv").write_text(HEADER + "red0.png,pink,day,,,,\nred1.png,mauve,night,,,,\n")
     before = sorted(folder.iterdir())
-    assert_refused(run_here(folder, monkeypatch, capsys, "audit", *arguments, "--preprocess", PREPROCESS), code, *words)
+    assert_refused(run_here(folder, "audit", *arguments, "--preprocess", PREPROCESS), code, *words)
     assert sorted(folder.iterdir()) == before

@@ -12,7 +12,7 @@ from onnxplain import rewrite
 
 from ..engine.language.networks import PHOTO, WORDS, answerer, captioner, greedy_decoder, without
 from ..graph_rewrites.networks import small_cnn
-from .command_line import assert_refused, run, run_here
+from .command_line import Run, assert_refused
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_caption_is_written_and_drawn(folder: Path) -> None:
-    result = run(folder, "caption", "captioner.onnx", "photo.png", "-o", "strip.png", "--json")
+def test_a_caption_is_written_and_drawn(folder: Path, run_here: Run) -> None:
+    result = run_here(folder, "caption", "captioner.onnx", "photo.png", "-o", "strip.png", "--json")
     assert result.returncode == 0, result.stderr
     summary = json.loads(result.stdout)
     assert summary["caption"] == "square red a"
@@ -46,25 +46,27 @@ def test_a_caption_is_written_and_drawn(folder: Path) -> None:
     assert explained == [(method, target, "photo.png") for method in methods for target in range(4)]
     assert summary["picture"] == "strip.png"
     assert cv2.imread(str(folder / "strip.png")).std() > 20
-    shown = run(folder, "caption", "captioner.onnx", "photo.png", "--decoder", "greedy.onnx", "--method", "grad-cam")
+    shown = run_here(
+        folder, "caption", "captioner.onnx", "photo.png", "--decoder", "greedy.onnx", "--method", "grad-cam"
+    )
     assert shown.returncode == 0, shown.stderr
     assert "square red a" in shown.stdout
     assert f"{words[1]['log_probability']:.3f}" in shown.stdout
     assert (folder / "caption.png").is_file()
 
 
-def test_a_method_that_the_model_does_not_allow_is_named_and_the_others_drawn(folder: Path) -> None:
-    result = run(folder, "caption", "captioner.onnx", "photo.png", "--methods", "cam,grad-cam", "--json")
+def test_a_method_that_the_model_does_not_allow_is_named_and_the_others_drawn(folder: Path, run_here: Run) -> None:
+    result = run_here(folder, "caption", "captioner.onnx", "photo.png", "--methods", "cam,grad-cam", "--json")
     assert result.returncode == 1
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("error: cam: captioner.onnx: CAM needs")
     assert {one["method"] for one in json.loads(result.stdout)["explanations"]} == {"grad-cam"}
 
 
-def test_an_explained_captioner_needs_no_flags_but_its_method(folder: Path) -> None:
+def test_an_explained_captioner_needs_no_flags_but_its_method(folder: Path, run_here: Run) -> None:
     onnx.save(rewrite(folder / "captioner.onnx", score="sequence(logits)"), folder / "explained.onnx")
     found = [
-        json.loads(run(folder, "caption", f"{name}.onnx", "photo.png", "--method", "grad-cam", "--json").stdout)
+        json.loads(run_here(folder, "caption", f"{name}.onnx", "photo.png", "--method", "grad-cam", "--json").stdout)
         for name in ("captioner", "explained")
     ]
     assert found[0]["caption"] == found[1]["caption"]
@@ -93,12 +95,11 @@ def test_an_explained_captioner_needs_no_flags_but_its_method(folder: Path) -> N
 )
 def test_bad_input_is_one_line(
     folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run_here: Run,
     arguments: list[str],
     code: int,
     words: list[str],
 ) -> None:
     before = sorted(folder.iterdir())
-    assert_refused(run_here(folder, monkeypatch, capsys, *arguments), code, *words)
+    assert_refused(run_here(folder, *arguments), code, *words)
     assert sorted(folder.iterdir()) == before

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .command_line import run
+from .command_line import Run
 
 
-def test_check_certifies_a_model_with_open_sizes(tmp_path: Path, convnet: Path) -> None:
-    result = run(tmp_path, "check", "convnet.onnx", "--json")
+def test_check_certifies_a_model_with_open_sizes(tmp_path: Path, convnet: Path, run_here: Run) -> None:
+    result = run_here(tmp_path, "check", "convnet.onnx", "--json")
     assert result.returncode == 0, result.stdout + result.stderr
     certificate = json.loads(result.stdout)
     names = [finding["name"] for finding in certificate["findings"]]

@@ -10,7 +10,7 @@ import pytest
 import typer
 from onnxplain.cli import app
 
-from .command_line import assert_refused, run
+from .command_line import Run, assert_refused, run
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -39,10 +39,10 @@ REPOSITORY = Path(__file__).parents[2]
     ],
 )
 def test_bad_input_is_one_line(
-    tmp_path: Path, convnet: Path, photo: Path, arguments: list[str], code: int, words: list[str]
+    tmp_path: Path, convnet: Path, photo: Path, run_here: Run, arguments: list[str], code: int, words: list[str]
 ) -> None:
     before = sorted(tmp_path.iterdir())
-    assert_refused(run(tmp_path, *arguments), code, *words)
+    assert_refused(run_here(tmp_path, *arguments), code, *words)
     written = [path for path in sorted(tmp_path.iterdir()) if path not in before]
     assert [path.name for path in written] in ([], ["explanations"])
     assert not any(list(path.iterdir()) for path in written)

@@ -12,17 +12,17 @@ import pytest
 from onnxplain.cli import main
 
 from ..engine.evaluation.colours import PREPROCESS, write_scenes
-from .command_line import assert_refused, run, run_here
+from .command_line import Run, assert_refused
 
 BASE = ("evaluate", "colours.onnx", "boxes.csv", "--preprocess", PREPROCESS)
 
 
-def test_many_methods_and_metrics_in_one_go(tmp_path: Path) -> None:
+def test_many_methods_and_metrics_in_one_go(tmp_path: Path, run_here: Run) -> None:
     write_scenes(tmp_path, gone=["gone.png", "<b>red", "1", "1", "2", "2"])
     text = "red,red\ngreen,green\nblue,blue\n<b>red,red\n"
     (tmp_path / "map.csv").write_text(text)
     command = (*BASE, "--mapping", "map.csv", "--methods", "grad-cam,gradient", "--metrics", "pointing,energy,drop")
-    result = run(tmp_path, *command, "--tolerance", "0", "--rank-by", "energy", "-o", "out", "--json")
+    result = run_here(tmp_path, *command, "--tolerance", "0", "--rank-by", "energy", "-o", "out", "--json")
     assert result.returncode == 1
     assert (
         result.stderr.strip()
@@ -49,15 +49,15 @@ def test_many_methods_and_metrics_in_one_go(tmp_path: Path) -> None:
     assert "grad-cam, by energy" in page
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
     assert "4 of 5 images measured" in page
-    again = run(tmp_path, *command, "--tolerance", "0", "-o", "out")
+    again = run_here(tmp_path, *command, "--tolerance", "0", "-o", "out")
     assert "4 of 5 images, 4 of them before" in " ".join(again.stdout.split())
     assert "energy inside \N{UPWARDS ARROW}" in again.stdout
 
 
-def test_long_lists_of_failures_are_cut_short(tmp_path: Path) -> None:
+def test_long_lists_of_failures_are_cut_short(tmp_path: Path, run_here: Run) -> None:
     more = {f"f{index}": [f"<i>{index}.png", "red", "1", "1", "2", "2"] for index in range(13)}
     write_scenes(tmp_path, **more)
-    result = run(tmp_path, *BASE, "--metric", "energy")
+    result = run_here(tmp_path, *BASE, "--metric", "energy")
     lines = result.stderr.strip().splitlines()
     assert (result.returncode, len(lines)) == (1, 11)
     assert lines[-1] == "error: 3 more images failed; evaluation/results.jsonl lists all of them"
@@ -93,8 +93,7 @@ def test_long_lists_of_failures_are_cut_short(tmp_path: Path) -> None:
 )
 def test_bad_input_is_one_line(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run_here: Run,
     arguments: list[str],
     code: int,
     words: list[str],
@@ -104,9 +103,7 @@ def test_bad_input_is_one_line(
     (tmp_path / "map.csv").write_text("red,red\n")
     (tmp_path / "wrong.csv").write_text("red,rde\n")
     before = sorted(tmp_path.iterdir())
-    assert_refused(
-        run_here(tmp_path, monkeypatch, capsys, "evaluate", *arguments, "--preprocess", PREPROCESS), code, *words
-    )
+    assert_refused(run_here(tmp_path, "evaluate", *arguments, "--preprocess", PREPROCESS), code, *words)
     assert sorted(tmp_path.iterdir()) == before
 
 

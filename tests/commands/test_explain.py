@@ -11,13 +11,13 @@ import onnx
 import pytest
 
 from ..graph_rewrites.networks import Net
-from .command_line import assert_refused, run, run_here
+from .command_line import Run, assert_refused
 
 RAW = ["--preprocess", "raw,scale=1/255,size=16x16"]
 
 
-def test_explain_without_arguments_lights_the_cat(tmp_path: Path) -> None:
-    result = run(tmp_path, "explain", "--json", "--npy")
+def test_explain_without_arguments_lights_the_cat(tmp_path: Path, run_here: Run) -> None:
+    result = run_here(tmp_path, "explain", "--json", "--npy")
     assert result.returncode == 0, result.stderr
     (row,) = json.loads(result.stdout)
     assert (row["target"], row["label"]) == (285, "Egyptian cat")
@@ -29,27 +29,29 @@ def test_explain_without_arguments_lights_the_cat(tmp_path: Path) -> None:
     assert heatmap.max() == pytest.approx(1, abs=0.02)
 
 
-def test_a_folder_is_explained_and_the_broken_file_named(tmp_path: Path, convnet: Path, photo: Path) -> None:
+def test_a_folder_is_explained_and_the_broken_file_named(
+    tmp_path: Path, convnet: Path, photo: Path, run_here: Run
+) -> None:
     (tmp_path / "in").mkdir()
     photo.rename(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "b.png").write_text("no picture")
-    result = run(tmp_path, "explain", "convnet.onnx", "in", "--preprocess", "raw", "--json")
+    result = run_here(tmp_path, "explain", "convnet.onnx", "in", "--preprocess", "raw", "--json")
     assert result.returncode == 1
     assert "b.png" in result.stderr
     assert [Path(row["image"]).name for row in json.loads(result.stdout)] == ["a.png"]
 
 
 def test_a_finished_run_is_not_repeated_and_another_one_says_that_it_takes_the_folder(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, run_here: Run
 ) -> None:
     command = ["explain", "plain.onnx", "photo.png", "--preprocess", "raw,scale=1/255", "-t", "1", "--json"]
-    first = run_here(folder, monkeypatch, capsys, *command)
+    first = run_here(folder, *command)
     picture = folder / "explanations" / "photo_1.png"
     written = picture.stat().st_mtime_ns
-    again = run_here(folder, monkeypatch, capsys, *command)
+    again = run_here(folder, *command)
     assert (again.stdout, again.stderr, again.returncode) == (first.stdout, "", 0)
     assert picture.stat().st_mtime_ns == written
-    other = run_here(folder, monkeypatch, capsys, *command, "--method", "layer-cam")
+    other = run_here(folder, *command, "--method", "layer-cam")
     assert other.returncode == 0
     assert " ".join(other.stderr.split()).startswith(
         "note: explanations/explanations.jsonl: belonged to another run, which differs in arguments"
@@ -57,14 +59,14 @@ def test_a_finished_run_is_not_repeated_and_another_one_says_that_it_takes_the_f
     assert picture.stat().st_mtime_ns != written
 
 
-def test_integrated_gradients_report_their_completeness(folder: Path) -> None:
+def test_integrated_gradients_report_their_completeness(folder: Path, run_here: Run) -> None:
     command = ["explain", "vgg.onnx", "photo.png", *RAW, "--method", "integrated-gradients"]
-    (row,) = json.loads(run(folder, *command, "--option", "steps=200", "--json").stdout)
+    (row,) = json.loads(run_here(folder, *command, "--option", "steps=200", "--json").stdout)
     assert abs(row["completeness_gap"]) < 0.02 * abs(row["score_difference"])
-    assert "completeness" in run(folder, *command).stdout
+    assert "completeness" in run_here(folder, *command).stdout
 
 
-def test_a_mask_is_given_as_a_picture(folder: Path) -> None:
+def test_a_mask_is_given_as_a_picture(folder: Path, run_here: Run) -> None:
     net = Net(seed=4)
     x = net.add("Relu", net.conv(net.input("image", ["N", 3, 8, 8]), 3, 4), out="features")
     net.output(net.add("Softmax", net.conv(x, 4, 3), axis=1, out="classes"), ["N", 3, 8, 8])
@@ -73,13 +75,13 @@ def test_a_mask_is_given_as_a_picture(folder: Path) -> None:
     mask[2:4, 5:8] = 255
     cv2.imwrite(str(folder / "mask.png"), mask)
     base = ["explain", "segment.onnx", "photo.png", "--preprocess", "raw,scale=1/255", "-t", "1", "--npy", "--json"]
-    (masked,) = json.loads(run(folder, *base, "--score", "masked(classes)", "--input", "mask=mask.png").stdout)
+    (masked,) = json.loads(run_here(folder, *base, "--score", "masked(classes)", "--input", "mask=mask.png").stdout)
     region = "mean(classes[:, :, 2:4, 5:8], axis=(2, 3))"
-    (same,) = json.loads(run(folder, *base, "--score", region, "-o", "same").stdout)
+    (same,) = json.loads(run_here(folder, *base, "--score", region, "-o", "same").stdout)
     assert masked["score"] == pytest.approx(same["score"], rel=1e-5)
     maps = [np.load(folder / name / "photo_1.npy") for name in ("explanations", "same")]
     np.testing.assert_allclose(*maps, atol=1e-5)
-    assert_refused(run(folder, *base, "--score", "masked(classes)"), 2, "mask", "--input")
+    assert_refused(run_here(folder, *base, "--score", "masked(classes)"), 2, "mask", "--input")
 
 
 @pytest.mark.parametrize(
@@ -96,5 +98,5 @@ def test_a_mask_is_given_as_a_picture(folder: Path) -> None:
         (["--score", "none.onnx"], 1, ["none.onnx", "no such file"]),
     ],
 )
-def test_bad_input_is_one_line(folder: Path, arguments: list[str], code: int, words: list[str]) -> None:
-    assert_refused(run(folder, "explain", "vgg.onnx", "photo.png", *RAW, *arguments), code, *words)
+def test_bad_input_is_one_line(folder: Path, run_here: Run, arguments: list[str], code: int, words: list[str]) -> None:
+    assert_refused(run_here(folder, "explain", "vgg.onnx", "photo.png", *RAW, *arguments), code, *words)

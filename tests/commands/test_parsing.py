@@ -15,7 +15,7 @@ from onnxplain.graph_rewrites.model import model as reading
 from ..engine.evaluation.colours import PREPROCESS, SCENES, network, write_scenes
 from ..engine.language.networks import PHOTO, answerer, captioner, greedy_decoder
 from ..graph_rewrites.networks import residual_cnn, small_cnn
-from .command_line import run_here
+from .command_line import Run
 
 PLAIN = ["photo.png", "--preprocess", "raw,scale=1/255"]
 COLOURS = ["--preprocess", PREPROCESS]
@@ -95,13 +95,12 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> tuple[Counter[str], Counter[str]]
 )
 def test_a_model_is_read_and_canonicalised_once(
     folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run_here: Run,
     counts: tuple[Counter[str], Counter[str]],
     models: list[str],
     arguments: list[str],
 ) -> None:
-    result = run_here(folder, monkeypatch, capsys, *arguments)
+    result = run_here(folder, *arguments)
     assert result.returncode == 0, result.stderr
     read, canonicalised = counts
     assert read == dict.fromkeys(models, 1)
@@ -110,11 +109,10 @@ def test_a_model_is_read_and_canonicalised_once(
 
 def test_a_model_whose_weights_are_drawn_anew_is_another_one_each_time(
     folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run_here: Run,
     counts: tuple[Counter[str], Counter[str]],
 ) -> None:
     command = ["evaluate", "colours.onnx", "boxes.csv", *COLOURS, "--methods", "grad-cam,gradient"]
-    result = run_here(folder, monkeypatch, capsys, *command, "--metrics", "randomisation")
+    result = run_here(folder, *command, "--metrics", "randomisation")
     assert result.returncode == 0, result.stderr
     assert counts == ({"colours": 1}, {"colours": 1 + 3})

@@ -8,23 +8,23 @@ from pathlib import Path
 import cv2
 import pytest
 
-from .command_line import assert_refused, run
+from .command_line import Run, assert_refused
 
 RAW = ["--preprocess", "raw,scale=1/255,size=8x8"]
 
 
-def test_sweep_explains_every_layer(folder: Path) -> None:
+def test_sweep_explains_every_layer(folder: Path, run_here: Run) -> None:
     command = ["sweep", "residual.onnx", "photo.png", *RAW, "-t", "3"]
-    result = run(folder, *command, "--json")
+    result = run_here(folder, *command, "--json")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
-    layers = [layer["name"] for layer in json.loads(run(folder, "layers", "residual.onnx", "--json").stdout)]
+    layers = [layer["name"] for layer in json.loads(run_here(folder, "layers", "residual.onnx", "--json").stdout)]
     assert [row["layer"] for row in found["layers"]] == layers
     assert {row["target"] for row in found["layers"]} == {3}
     assert found["layers"][-1]["rank_correlation"] == pytest.approx(1)
     assert found["memory"] > 2**20
     assert cv2.imread(str(folder / "sweep.png")).std() > 20
-    printed = run(folder, *command, "--layers", "blocks", "-o", "blocks.jpg").stdout
+    printed = run_here(folder, *command, "--layers", "blocks", "-o", "blocks.jpg").stdout
     assert "block" in printed
     assert "stem" not in printed
     assert "rewriting" in printed
@@ -40,6 +40,8 @@ def test_sweep_explains_every_layer(folder: Path) -> None:
         (["plain.onnx"], 2, ["no image given"]),
     ],
 )
-def test_a_sweep_that_cannot_be_is_one_line(folder: Path, arguments: list[str], code: int, words: list[str]) -> None:
-    assert_refused(run(folder, "sweep", *arguments, *RAW), code, *words)
+def test_a_sweep_that_cannot_be_is_one_line(
+    folder: Path, run_here: Run, arguments: list[str], code: int, words: list[str]
+) -> None:
+    assert_refused(run_here(folder, "sweep", *arguments, *RAW), code, *words)
     assert not (folder / "sweep.png").exists()

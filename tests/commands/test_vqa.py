@@ -11,7 +11,7 @@ import pytest
 
 from ..engine.language.networks import PHOTO, WORDS, answerer, captioner
 from ..graph_rewrites.networks import small_cnn
-from .command_line import assert_refused, run, run_here
+from .command_line import Run, assert_refused
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_question_is_answered_by_several_models(folder: Path) -> None:
+def test_a_question_is_answered_by_several_models(folder: Path, run_here: Run) -> None:
     command = [
         "vqa",
         "one.onnx",
@@ -41,7 +41,7 @@ def test_a_question_is_answered_by_several_models(folder: Path) -> None:
         "--methods",
         "grad-cam,occlusion",
     ]
-    result = run(folder, *command, "--answer", "2", "--answer", "red", "--json")
+    result = run_here(folder, *command, "--answer", "2", "--answer", "red", "--json")
     assert result.returncode == 0, result.stderr
     summary = json.loads(result.stdout)
     assert summary["question"] == "a red circle?"
@@ -55,8 +55,8 @@ def test_a_question_is_answered_by_several_models(folder: Path) -> None:
     assert cv2.imread(str(folder / "vqa.png")).std() > 20
 
 
-def test_an_unknown_word_is_told_where_the_model_takes_it(folder: Path) -> None:
-    result = run(folder, "vqa", "open.onnx", "photo.png", "a crimson circle", "--method", "grad-cam")
+def test_an_unknown_word_is_told_where_the_model_takes_it(folder: Path, run_here: Run) -> None:
+    result = run_here(folder, "vqa", "open.onnx", "photo.png", "a crimson circle", "--method", "grad-cam")
     assert result.returncode == 0
     assert result.stderr.strip() == "note: open does not know 'crimson' and reads it as an unknown word"
     assert "a crimson circle" in result.stdout
@@ -82,12 +82,11 @@ def test_an_unknown_word_is_told_where_the_model_takes_it(folder: Path) -> None:
 )
 def test_bad_input_is_one_line(
     folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run_here: Run,
     arguments: list[str],
     code: int,
     words: list[str],
 ) -> None:
     before = sorted(folder.iterdir())
-    assert_refused(run_here(folder, monkeypatch, capsys, *arguments), code, *words)
+    assert_refused(run_here(folder, *arguments), code, *words)
     assert sorted(folder.iterdir()) == before
