@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "exported_models" / "efficientnet_lite0"
+
+
+def pytest_configure() -> None:
+    """One thread of numpy's in each worker, which inherits this: more would compete for the cores."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """One thread in each session of ONNX Runtime, for the same reason."""
+    start = ort.InferenceSession.__init__
+
+    def start_one(session: Any, path_or_bytes: Any, sess_options: Any = None, **more: Any) -> None:
+        options = sess_options or ort.SessionOptions()
+        options.intra_op_num_threads = options.intra_op_num_threads or 1
+        start(session, path_or_bytes, options, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ort.InferenceSession, "__init__", start_one)
+        yield
 
 
 @pytest.fixture(scope="session")
