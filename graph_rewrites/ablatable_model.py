@@ -60,8 +60,9 @@ def ablation_model(
     if len(chosen) > 1:
         raise UsageError(f"{work.name}: one layer at a time can be ablated, not {len(chosen)}; name one")
     (layer,) = chosen
-    image, name = image_input(work, layer), layer.name
-    place, tokens = placement_of(work, layer, image, placement), locate(work, layer, image)
+    image, name = image_input(work, axes.trace, layer), layer.name
+    place = placement_of(work, axes.trace, layer, image, placement)
+    tokens = locate(work, axes.trace, layer, image)
     forward = list(work.graph.nodes)
     require_samples(work, axes, image, logits.tensor)
     rows = [*named_rows(work, axes), *logits.inputs.values()]

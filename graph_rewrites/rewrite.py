@@ -12,7 +12,7 @@ from .model.model import ModelSource, read
 from .pipeline.attach import attach
 from .pipeline.plan import plan
 from .pipeline.publish import publish
-from .targets.layers import Layer, candidate_layers
+from .targets.layers import Layer, survey_layers
 from .targets.placement import RECEPTIVE_FIELD
 from .targets.score import ScoreSource, find_logits
 
@@ -24,8 +24,13 @@ def layers(model: ModelSource, *, score: ScoreSource | None = None) -> list[Laye
         model: path or `ModelProto`.
         score: what is explained, as in `rewrite`; needed where there are several outputs.
     """
+    return [layer for layer in survey(model, score=score) if layer.reason is None]
+
+
+def survey(model: ModelSource, *, score: ScoreSource | None = None) -> list[Layer]:
+    """The layers, as `layers` lists them, and those that cannot be explained, each with its `reason`."""
     work = read(model)
-    return candidate_layers(work, find_logits(work, score).tensor.name)
+    return survey_layers(work, find_logits(work, score).tensor.name)
 
 
 def rewrite(

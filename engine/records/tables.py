@@ -63,13 +63,15 @@ def explanation_table(rows: list[dict[str, Any]], explainer: Explainer) -> Table
     return table
 
 
-def layer_table(layers: Sequence[Layer]) -> Table:
-    """The layers that can be explained, the default marked."""
+def layer_table(found: Sequence[Layer]) -> Group:
+    """The layers that can be explained, the default marked, and why others cannot."""
+    layers = [layer for layer in found if layer.reason is None]
     table = Table("", "layer", "made by", "shape", title=f"{len(layers)} layers", caption="* the default")
     for layer in layers:
         shape = " x ".join("?" if size is None else str(size) for size in layer.shape)
         table.add_row("*" if layer.is_default else "", layer.name, layer.op_type, shape)
-    return table
+    others = [f"left out: {escape(layer.name)} {escape(layer.reason)}" for layer in found if layer.reason is not None]
+    return Group(table, *others)
 
 
 def certificate_report(certificate: Certificate) -> Group:

@@ -64,7 +64,7 @@ class Runner:
             target: class indices, one, K of them, or [N, K]; -1: the top class, -2: the second ...
 
         Raises:
-            UsageError: an input is missing or unknown.
+            UsageError: an input is missing or unknown, or a target is out of range.
         """
         wanted = {self.image, *self.others}
         feeds = {name if name in wanted else self.names.get(name, name): value for name, value in inputs.items()}
@@ -74,6 +74,10 @@ class Runner:
         rows = feeds[self.image].shape[0]
         targets = np.atleast_1d(np.asarray(target, np.int64))
         targets = np.ascontiguousarray(np.broadcast_to(targets, (rows, targets.shape[-1])))
+        outside = [] if self.classes is None else targets[(targets < -self.classes) | (targets >= self.classes)]
+        if len(outside):
+            last = self.classes - 1 if self.classes is not None else 0
+            raise UsageError(f"target {outside[0]} is out of range; the model has {self.classes} classes, 0 to {last}")
         height, width = self.fixed_batch or rows, self.fixed_targets or targets.shape[1]
         bands = []
         for first in range(0, rows, height):

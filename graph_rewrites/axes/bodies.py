@@ -10,8 +10,7 @@ import onnx_graphsurgeon as gs
 from ..graph.node import subgraphs
 from ..graph.tensors import Tensor
 from .labels import Label, Source, only_source, whole
-from .scope import Mixed, Scope
-from .step import Labels
+from .step import Labels, Mixed, Scope
 
 ROUNDS = 4  # of a loop's body, until what it carries stays what it is
 

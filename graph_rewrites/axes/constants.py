@@ -14,22 +14,33 @@ from ..graph.tensors import Tensor, value_of
 
 MOST = 64  # nodes
 MAX_VALUES = 64
-# Two sizes for each open axis: what is the same for both does not depend on it.
-OPEN = (37, 52)
+# Two sizes for each open axis, as (of the first axis, more for each after): what is the same for both depends on none.
+OPEN = ((37, 11), (53, 5))
 
 
 def known_value(tensor: Tensor, opset: int) -> np.ndarray | None:
     """The tensor's values; None where they depend on inputs, or on sizes that are open."""
     constant = value_of(tensor)
-    if constant is not None or not tensor.inputs:
+    if constant is not None:
         return constant
-    nodes = _makers(tensor)
-    if nodes is None:
+    one, other = _for_open_sizes(tensor, opset)
+    return one if one is not None and other is not None and np.array_equal(one, other) else None
+
+
+def known_entries(tensor: Tensor, opset: int) -> list[float | None] | None:
+    """The values of a vector, None of those that depend on open sizes; None where any depends on inputs."""
+    constant = value_of(tensor)
+    one, other = (constant, constant) if constant is not None else _for_open_sizes(tensor, opset)
+    if one is None or other is None or one.shape != other.shape:
         return None
-    found = [_evaluated(nodes, tensor, opset, size) for size in OPEN]
-    if any(values is None for values in found) or not np.array_equal(found[0], found[1]):
-        return None
-    return found[0]
+    pairs = zip(one.ravel().tolist(), other.ravel().tolist(), strict=True)
+    return [value if value == second else None for value, second in pairs]
+
+
+def _for_open_sizes(tensor: Tensor, opset: int) -> list[np.ndarray | None]:
+    """The tensor's values for each choice of the open sizes; None where they depend on inputs."""
+    nodes = _makers(tensor) if tensor.inputs else None
+    return [None if nodes is None else _evaluated(nodes, tensor, opset, size) for size in OPEN]
 
 
 def _makers(tensor: Tensor) -> list[gs.Node] | None:
@@ -54,12 +65,14 @@ def _makers(tensor: Tensor) -> list[gs.Node] | None:
     return list(found.values())[::-1]
 
 
-def _evaluated(nodes: list[gs.Node], wanted: Tensor, opset: int, size: int) -> np.ndarray | None:
+def _evaluated(nodes: list[gs.Node], wanted: Tensor, opset: int, size: tuple[int, int]) -> np.ndarray | None:
     weights: dict[str, onnx.TensorProto] = {}
     protos = []
     for node in nodes:
         if node.op == "Shape":
-            sizes = np.array([each if isinstance(each, int) else size for each in node.inputs[0].shape], np.int64)
+            first, more = size
+            known = [each if isinstance(each, int) else first + more * i for i, each in enumerate(node.inputs[0].shape)]
+            sizes = np.array(known, np.int64)
             sizes = sizes[node.attrs.get("start", 0) : node.attrs.get("end", len(sizes))]
             weights[node.outputs[0].name] = numpy_helper.from_array(sizes, node.outputs[0].name)
             continue

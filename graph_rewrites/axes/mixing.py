@@ -12,8 +12,7 @@ import onnx_graphsurgeon as gs
 from ..graph.operator_traits import key_of
 from .labels import Label, Pieces, Source, only_source
 from .products import contracted_letters, reduced_axes
-from .scope import Scope
-from .step import Labels, Step
+from .step import Labels, Scope, Step
 
 # The axes of the first input that a node puts together; None: all, and of its further inputs too.
 Axes: TypeAlias = set[int] | None
@@ -22,7 +21,7 @@ Axes: TypeAlias = set[int] | None
 def mixed_by(scope: Scope, node: gs.Node) -> Iterator[Source]:
     """The sources whose positions the node sums up, compares, normalises or picks from, or pairs with one another."""
     known = [(tensor, scope.labels[tensor.name]) for tensor in node.inputs if tensor.name in scope.labels]
-    if not node.inputs or node.outputs[0].shape is None or any(found is None for _, found in known):
+    if not node.inputs or any(found is None for _, found in known):
         return  # unknown, as it has no rank
     step = scope.step(node)
     if node.op in ("MatMul", "Gemm", "com.microsoft::FusedMatMul"):

@@ -32,6 +32,8 @@ def reshape(step: Step) -> list[Label]:
     if step.node.op == "Squeeze":
         if axes is not None:
             gone = {int(axis) % len(labels) for axis in axes.ravel()}
+        elif any(not isinstance(size, int) for size in before):
+            return [None] * step.rank  # open ones may be 1
         else:
             gone = {axis for axis, size in enumerate(before) if size == 1}
         kept = [label for axis, label in enumerate(labels) if axis not in gone]

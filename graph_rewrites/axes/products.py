@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .labels import Label
+from .labels import Label, Source, whole
 from .step import Step, rule_for
 
 
@@ -90,10 +90,18 @@ def attention(step: Step) -> list[Label]:
     return [*labels[:-1], step.made(-1)]
 
 
-@rule_for("LSTM", "GRU", "RNN")
-def recurrent(step: Step) -> list[Label]:
-    """[steps, directions, batch, hidden], or batch first where the layout says so."""
-    steps, batch, _ = step.labels()
+def recurrent(step: Step, index: int) -> list[Label]:
+    """Of the first output [steps, directions, batch, hidden], or batch first where the layout says so.
+
+    The others, the last states, lack the steps.
+    """
+    first, second, _ = step.labels()
+    out = step.node.outputs[index]
+    rank = 3 if index else 4
+
+    def made(axis: int) -> Label:
+        return whole(Source(out.name, axis % rank, out.shape[axis] if out.shape is not None else None))
+
     if step.attrs.get("layout"):
-        return [steps, batch, step.made(2), step.made(3)]
-    return [steps, step.made(1), batch, step.made(3)]  # of the first output; the states lack the steps
+        return [first, *([] if index else [second]), made(-2), made(-1)]
+    return [*([] if index else [first]), made(-3), second, made(-1)]

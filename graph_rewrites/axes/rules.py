@@ -7,6 +7,7 @@ from . import movements as movements
 from . import products as products
 from .labels import Label
 from .movements import split_at
+from .products import recurrent
 from .step import RULES, Rule, Step, rule_for
 from .windows import windows
 
@@ -19,11 +20,14 @@ def labels_of(step: Step) -> list[Label]:
 
 
 def output_labels(step: Step, index: int) -> list[Label]:
-    """The labels of any output of the node."""
+    """The labels of any output of the node; unknown of the further ones of most operators."""
     if step.node.op == "Split":
         return split_at(step, index)
-    labels = labels_of(step)
-    return labels[1:] if index else labels  # a recurrent layer's last states have no axis of steps
+    if step.node.op in ("LSTM", "GRU", "RNN"):
+        return recurrent(step, index)
+    if index and step.node.op != "TopK":
+        return [None] * len(step.node.outputs[index].shape)
+    return labels_of(step)
 
 
 def _by_traits(traits: Traits) -> Rule | None:
@@ -41,6 +45,29 @@ def same(step: Step) -> list[Label]:
     """The axes of the first input."""
     labels = step.labels()
     return labels if len(labels) == step.rank else [None] * step.rank
+
+
+@rule_for("CumSum", "Trilu")
+def first(step: Step) -> list[Label]:
+    """The axes of the first input."""
+    return step.labels()
+
+
+@rule_for("Compress", "TopK", "ReverseSequence")
+def reordered(step: Step) -> list[Label]:
+    """The axes of the first input, but for the one along which positions are picked or moved."""
+    labels = step.labels()
+    axis = step.attrs.get("time_axis" if step.node.op == "ReverseSequence" else "axis")
+    if axis is None or len(labels) != step.rank:
+        return [None] * step.rank
+    labels[axis] = None
+    return labels
+
+
+@rule_for("GridSample")
+def sampled(step: Step) -> list[Label]:
+    """Batch and channels; where the rest is taken from stands in the grid."""
+    return [*step.labels()[:2], *[None] * (step.rank - 2)]
 
 
 def pointwise(step: Step) -> list[Label]:

@@ -1,8 +1,10 @@
-"""One node with the labels of what it reads, and the rules by operator."""
+"""What is known of tensors while nodes are followed, one node with the labels of what it reads, and the rules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,11 +12,13 @@ import onnx_graphsurgeon as gs
 
 from ..graph.node import view
 from ..graph.tensors import Tensor, value_of
-from .constants import known_value
+from ..model.model import Model
+from .constants import known_entries, known_value
 from .labels import Fold, Label, Size, Source, grid_source, merged, only_source, overlaid, whole
 
 Labels: TypeAlias = list[Label] | None  # of a tensor's axes; None where its rank is unknown
 Rule: TypeAlias = Callable[["Step"], list[Label]]
+Mixed: TypeAlias = Mapping[Source, gs.Node]
 RULES: dict[str, Rule] = {}
 
 
@@ -31,7 +35,7 @@ class Step:
         self.node, self.inputs, self.opset, self._known = node, labels, opset, known
         self.attrs: dict[str, Any] = view(node, opset).attrs
         self.out: Tensor = node.outputs[0]
-        self.rank = len(self.out.shape)
+        self.rank = len(self.out.shape or ())
         self.meetings: list[tuple[Source, Source]] = []  # axes of two inputs that go position by position
 
     def shape(self, index: int = 0) -> list[Size]:
@@ -52,6 +56,11 @@ class Step:
         """The values of an input that is constant, or follows from sizes that are known."""
         inputs = self.node.inputs
         return known_value(inputs[index], self.opset) if index < len(inputs) and inputs[index].name else None
+
+    def entries(self, index: int) -> list[float | None] | None:
+        """The values of a vector, as far as they do not depend on sizes that are open; None where nothing is known."""
+        inputs = self.node.inputs
+        return known_entries(inputs[index], self.opset) if index < len(inputs) and inputs[index].name else None
 
     def merge(self, a: Label, b: Label) -> Label:
         """The label of an axis that two inputs share element by element."""
@@ -105,3 +114,29 @@ def rule_for(*op_types: str) -> Callable[[Rule], Rule]:
         return rule
 
     return register
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is known of the tensors that a graph's nodes may read; the fields are those of `AxisTrace`, growing."""
+
+    model: Model
+    labels: MutableMapping[str, Labels] = field(default_factory=dict)
+    mixing: MutableMapping[str, Mixed] = field(default_factory=dict)
+    meetings: set[frozenset[Source]] = field(default_factory=set)
+    crossings: set[frozenset[Source]] = field(default_factory=set)
+
+    def of(self, tensor: Tensor) -> Labels:
+        """The labels of a tensor's axes; weights, and what is made of them, are of no source."""
+        if tensor.name in self.labels:
+            return self.labels[tensor.name]
+        return None if tensor.shape is None else [()] * len(tensor.shape)
+
+    def step(self, node: gs.Node) -> Step:
+        """A node with the labels of what it reads."""
+        return Step(node, self.model.opset, [self.of(tensor) for tensor in node.inputs], self.labels)
+
+    def inner(self) -> Scope:
+        """The scope of a body, which sees all of this one."""
+        labels, mixing = ChainMap({}, self.labels), ChainMap({}, self.mixing)
+        return Scope(self.model, labels, mixing, self.meetings, self.crossings)

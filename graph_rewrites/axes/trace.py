@@ -10,11 +10,11 @@ import onnx_graphsurgeon as gs
 from ..graph.node import subgraphs, used_tensors
 from ..graph.tensors import Tensor
 from ..model.model import Model
-from .bodies import Scope, visit_bodies
+from .bodies import visit_bodies
 from .labels import Label, Source, only_source, whole
 from .mixing import crossings, mixed_by
 from .rules import output_labels
-from .step import Labels
+from .step import Labels, Scope
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,6 @@ def _visit(scope: Scope, node: gs.Node) -> None:
 def _labels(scope: Scope, node: gs.Node, index: int) -> Labels:
     if any(tensor.name and tensor.shape is None for tensor in node.inputs) or not node.inputs:
         return [None] * len(node.outputs[index].shape)
-    if index and node.op not in ("Split", "LSTM", "GRU", "RNN"):
-        return [None] * len(node.outputs[index].shape)
-    if node.outputs[0].shape is None:
-        return None
     step = scope.step(node)
     found = output_labels(step, index)
     scope.meetings.update(map(frozenset, step.meetings))

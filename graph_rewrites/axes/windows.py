@@ -68,7 +68,7 @@ def _padding(step: Step, size: Size, out: Size, i: int, extent: int, stride: int
 @rule_for("Pad")
 def pad(step: Step) -> list[Label]:
     """An axis that is padded or cut is shifted."""
-    labels, pads = step.labels(), step.known(1)
+    labels, pads = step.labels(), step.entries(1)
     axes = step.known(3)
     chosen = list(range(step.rank)) if axes is None else [int(axis) % step.rank for axis in axes]
     if pads is None:
@@ -77,14 +77,16 @@ def pad(step: Step) -> list[Label]:
                 labels[axis] = step.gridded(axis, labels[axis], math.nan, math.nan, cut=True)
         return labels
     for i, axis in enumerate(chosen):
-        before, after = int(pads[i]), int(pads[len(chosen) + i])
-        if not before and not after:
+        before, after = pads[i], pads[len(chosen) + i]
+        if before == after == 0:
             continue
         if step.attrs.get("mode") == "wrap" or axis == 0:
             labels[axis] = None
         elif _is_made(labels[axis]):
             labels[axis] = step.made(axis)
-        elif min(before, after) >= 0 and max(before, after) < _reach(step.out, axis):
+        elif before is None:
+            labels[axis] = step.gridded(axis, labels[axis], math.nan, math.nan, cut=True)
+        elif after is not None and min(before, after) >= 0 and max(before, after) < _reach(step.out, axis):
             labels[axis] = step.gridded(axis, labels[axis], 1, -(before + after) / 2)  # as a window's own padding
         else:
             labels[axis] = step.gridded(axis, labels[axis], 1, -before, cut=True)

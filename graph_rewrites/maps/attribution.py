@@ -9,7 +9,7 @@ from typing import Any
 
 from ..graph.tensors import Tensor
 from .explained_tensor import ExplainedTensor
-from .heatmap import heatmaps, normalised, pixel_heatmap, placed
+from .heatmap import at_input_size, heatmaps, normalised, pixel_heatmap
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,7 @@ class Attribution:
 
 def layer_heatmap(layer: ExplainedTensor, cam: Tensor) -> Tensor:
     """One map at the input's size: at its place, or over all of the input."""
-    if layer.placement is None:
-        return heatmaps(layer.op, [cam], layer.size)[0]
-    return normalised(layer.op, placed(layer.op, cam, layer.size, layer.placement))
+    return normalised(layer.op, at_input_size(layer.op, cam, layer.size, layer.placement))
 
 
 def heatmaps_of(maps: Sequence[Attribution]) -> list[Tensor]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +31,7 @@ class ExplainedTensor:
         backward: the reverse pass from the score to it.
         size: int64 vector, the spatial sizes of the input.
         placement: where its cells lie on the input; None where they cover it evenly.
+        places: of the input: the same of the layers behind it, by name.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ExplainedTensor:
     backward: BackwardPass
     size: Tensor
     placement: Placement | None = None
+    places: Mapping[str, Placement | None] = field(default_factory=dict)
 
     @property
     def op(self) -> Emitter:

@@ -39,6 +39,11 @@ def heatmaps(op: Emitter, cams: Sequence[Tensor], size: Tensor) -> list[Tensor]:
     return [found[index] for index in range(len(cams))]
 
 
+def at_input_size(op: Emitter, cam: Tensor, size: Tensor, placement: Placement | None) -> Tensor:
+    """A map [rows, 1, *spatial] at the input's size: spread over all of it, or at its place."""
+    return resized(op, cam, size) if placement is None else placed(op, cam, size, placement)
+
+
 def placed(op: Emitter, cam: Tensor, size: Tensor, placement: Placement) -> Tensor:
     """A map [rows, 1, *spatial] at its place on the input, [rows, 1, *size]: linear between cells.
 

@@ -113,7 +113,7 @@ def _attributions(
     source = None
     if plan.pixels is not None:
         grid = Grid(layout(plan.image))
-        source = ExplainedTensor(plan.names[-1], plan.pixels, pixels[0], grid, backward, size)
+        source = ExplainedTensor(plan.names[-1], plan.pixels, pixels[0], grid, backward, size, places=plan.places)
     subjects: Sequence[ExplainedTensor] = explained or ([source] if source else [])
     return [Attribution(how.at, how.build, plan.options, subject, source) for subject in subjects]
 

@@ -8,18 +8,20 @@ from typing import Any
 
 import onnx_graphsurgeon as gs
 
-from ..errors import UsageError, closest
+from ..errors import OnnxplainError, UsageError, closest
+from ..graph.reachability import tensors_between
 from ..graph.tensors import Tensor
 from ..maps.class_batch import ClassBatch, find_class_batch
 from ..maps.options import check_options
 from ..maps.registry import Method, find_method
 from ..model.metadata import read_metadata
 from ..model.model import Model
+from ..targets.axes import has_spatial_extent
 from ..targets.grid import Located, as_floats, first_image, image_input, locate
-from ..targets.layers import choose_layers
+from ..targets.layers import adds_a_bias, choose_layers
 from ..targets.placement import Placement, placement_of
 from ..targets.quantised_layer import real_layer
-from ..targets.samples import named_rows, require_samples, sample_axes
+from ..targets.samples import SampleAxes, named_rows, require_samples, sample_axes
 from ..targets.score import Logits, ScoreSource, find_logits
 
 OUTPUTS = ("score", "cam", "heatmap", "activation", "gradient", "input_gradient", "logits")
@@ -60,6 +62,7 @@ class Plan:
         rows: the inputs and outputs with a row per sample, by name.
         placements: where each layer lies on the image; None where it covers it evenly.
         tokens: where each layer's tokens lie on the image; None where it has spatial axes of its own.
+        places: where all layers of a method of the whole model lie on the image, as `placements`, by name.
     """
 
     model: Model
@@ -79,6 +82,7 @@ class Plan:
     rows: tuple[str, ...]
     placements: tuple[Placement | None, ...]
     tokens: tuple[Located | None, ...]
+    places: Mapping[str, Placement | None]
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -113,7 +117,7 @@ def plan(
         require_samples(model, samples, first_image(model, logits.tensor), logits.tensor)
     chosen = [] if found.at in ("input", "model") else choose_layers(model, logits.tensor.name, layers)
     chosen = [real_layer(model, tensor) for tensor in chosen]
-    image = image_input(model, chosen[0]) if chosen else first_image(model, logits.tensor)
+    image = image_input(model, samples.trace, chosen[0]) if chosen else first_image(model, logits.tensor)
     require_samples(model, samples, image, logits.tensor)
     forward_only = FORWARD_OUTPUTS.issuperset(wanted)
     needs_pixels = (found.at != "layer" and not forward_only) or "input_gradient" in wanted
@@ -135,10 +139,34 @@ def plan(
         class_batch=batch,
         targets="targets" if forward_only or batch is not None else 1,
         forward=tuple(model.graph.nodes),
-        placements=tuple(placement_of(model, tensor, image, placement) for tensor in chosen),
-        tokens=tuple(locate(model, tensor, image) for tensor in chosen),
+        placements=tuple(placement_of(model, samples.trace, tensor, image, placement) for tensor in chosen),
+        places=_places(model, samples, image, logits.tensor, placement) if found.at == "model" else {},
+        tokens=tuple(locate(model, samples.trace, tensor, image) for tensor in chosen),
         rows=tuple(named_rows(model, samples)) + tuple(logits.inputs.values()),
     )
+
+
+def _places(
+    model: Model, samples: SampleAxes, image: Tensor, score: Tensor, placement: str
+) -> dict[str, Placement | None]:
+    """Where the feature maps of the image's rank lie that a bias is added to on the path to the score.
+
+    Raises:
+        OnnxplainError: one has no row per image, or lies the graph does not tell where.
+    """
+    path = tensors_between(model.graph.nodes, [image.name], [score.name])
+    found = {}
+    for node in model.graph.nodes:
+        tensor = node.outputs[0]
+        if not adds_a_bias(node, path) or len(tensor.shape or ()) != len(image.shape) or not has_spatial_extent(tensor):
+            continue
+        if not samples.are_rows(tensor):
+            raise OnnxplainError(
+                f"{model.name}: layer {tensor.name!r} {list(tensor.shape)} {samples.why_no_rows(tensor)}; choose a "
+                "method of one layer, or of the input"
+            )
+        found[tensor.name] = placement_of(model, samples.trace, tensor, image, placement)
+    return found
 
 
 def _wanted(method: Method, outputs: Sequence[str] | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..axes.labels import Source, grid_source, images_of
 from ..axes.tokens import Tokens, raster_at_the_end, traced_tokens
-from ..axes.trace import trace_axes
+from ..axes.trace import AxisTrace, trace_axes
 from ..build.emitter import END, Emitter
 from ..errors import OnnxplainError
 from ..graph.operator_traits import traits_of
@@ -62,7 +62,7 @@ class Located:
     tokens: Tokens | tuple[Source, ...]
 
 
-def locate(model: Model, tensor: Tensor, image: Tensor) -> Located | None:
+def locate(model: Model, trace: AxisTrace, tensor: Tensor, image: Tensor) -> Located | None:
     """Where a layer's tokens lie on the image; None of a layer with spatial axes of its own.
 
     Raises:
@@ -70,7 +70,7 @@ def locate(model: Model, tensor: Tensor, image: Tensor) -> Located | None:
     """
     if not holds_tokens(tensor, image):
         return None
-    axis, tokens = tokens_of(model, tensor, image)
+    axis, tokens = tokens_of(trace, tensor, image)
     tensors = model.graph.tensors()
     if tokens is None or (isinstance(tokens, tuple) and any(source.tensor not in tensors for source in tokens)):
         raise OnnxplainError(
@@ -97,14 +97,14 @@ def holds_tokens(tensor: Tensor, image: Tensor) -> bool:
     return len(tensor.shape) == 3 and len(image.shape) > 3
 
 
-def tokens_of(model: Model, tensor: Tensor, image: Tensor) -> tuple[int, Tokens | tuple[Source, ...] | None]:
+def tokens_of(trace: AxisTrace, tensor: Tensor, image: Tensor) -> tuple[int, Tokens | tuple[Source, ...] | None]:
     """The axis of a layer's tokens, and what the graph tells of them.
 
     Returns:
         The tokens of a known number; of an open one, the grids over the image's axes whose positions, row by row, are
         the last of them; None where the graph does not tell.
     """
-    labels = trace_axes(model).of(tensor)
+    labels = trace.of(tensor)
     for axis in (1, 2):
         found = traced_tokens(labels[axis], image) or raster_at_the_end(labels[axis], image)
         if found:
@@ -112,22 +112,22 @@ def tokens_of(model: Model, tensor: Tensor, image: Tensor) -> tuple[int, Tokens 
     return spatial_axes(tensor)[0], None
 
 
-def fills_a_grid(model: Model, tensor: Tensor, image: Tensor) -> bool:
+def fills_a_grid(trace: AxisTrace, tensor: Tensor, image: Tensor) -> bool:
     """Whether the graph tells where the layer's positions, or its tokens, lie on the image."""
     if holds_tokens(tensor, image):
-        return tokens_of(model, tensor, image)[1] is not None
-    return grids_over(model, tensor, image) is not None
+        return tokens_of(trace, tensor, image)[1] is not None
+    return grids_over(trace, tensor, image) is not None
 
 
-def grids_over(model: Model, tensor: Tensor, image: Tensor) -> list[tuple[int, Source | None]] | None:
+def grids_over(trace: AxisTrace, tensor: Tensor, image: Tensor) -> list[tuple[int, Source | None]] | None:
     """Which spatial axis of a layer is a grid over each spatial axis of the image, in the image's order, and which.
 
     An axis of one position stands for all; None where the graph does not tell of all axes.
     """
-    labels = trace_axes(model).of(tensor)
+    labels = trace.of(tensor)
     wanted = spatial_axes(image)
     if holds_tokens(tensor, image):
-        tokens = tokens_of(model, tensor, image)[1]
+        tokens = tokens_of(trace, tensor, image)[1]
         sources = tokens.axes if isinstance(tokens, Tokens) else tokens
         return None if sources is None else [(index, source) for index, source in enumerate(sources)]
     found: dict[int, tuple[int, Source | None]] = {}
@@ -145,7 +145,7 @@ def grids_over(model: Model, tensor: Tensor, image: Tensor) -> list[tuple[int, S
     return [found[axis] for axis in wanted]
 
 
-def image_input(model: Model, layer: Tensor) -> Tensor:
+def image_input(model: Model, trace: AxisTrace, layer: Tensor) -> Tensor:
     """The input that the layer is a grid over, by what its axes are.
 
     Where the graph does not tell, it is the only one of the layer's rank, or of images, for tokens.
@@ -155,7 +155,7 @@ def image_input(model: Model, layer: Tensor) -> Tensor:
     """
     before = sources(model.graph.nodes, [layer.name])
     leading = {t.name: t for t in model.inputs if t.shape is not None and t.name in before}
-    named = [name for label in trace_axes(model).of(layer)[1:] for name in images_of(label) if name in leading]
+    named = [name for label in trace.of(layer)[1:] for name in images_of(label) if name in leading]
     if named:
         return leading[max(named, key=named.count)]
     rank = len(layer.shape)

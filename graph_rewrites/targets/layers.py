@@ -14,7 +14,7 @@ from ..graph.tensors import Tensor, value_of
 from ..model.model import Model
 from .axes import channel_axis, has_spatial_extent
 from .grid import fills_a_grid, image_input
-from .samples import sample_axes
+from .samples import SampleAxes, sample_axes
 
 ALL = "all"
 # Class, distillation and register tokens that a score reads: DeiT has 2, DINOv2 with registers 5.
@@ -26,13 +26,15 @@ class Layer:
     """A layer that can be explained.
 
     `name` is the tensor that holds its feature maps, `op_type` the operator that makes it, `shape` its sizes (a string
-    or None where a size is known only at run time), `is_default` whether it is explained when none is chosen.
+    or None where a size is known only at run time), `is_default` whether it is explained when none is chosen. `reason`
+    says of what is no layer why, as the end of a sentence on it.
     """
 
     name: str
     op_type: str
     shape: tuple[int | str | None, ...]
     is_default: bool = False
+    reason: str | None = None
 
 
 def candidate_layers(model: Model, score: str) -> list[Layer]:
@@ -42,6 +44,11 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
     its activation, as in Grad-CAM (Selvaraju et al. 2017, section 3), in transformers the last one of tokens; of a
     model that makes maps of its own, as for segmentation, the last layer that weights still follow.
     """
+    return [layer for layer in survey_layers(model, score) if layer.reason is None]
+
+
+def survey_layers(model: Model, score: str) -> list[Layer]:
+    """The candidates, and among them what is no layer for a `reason`."""
     nodes = model.graph.nodes
     path = tensors_between(nodes, [tensor.name for tensor in model.inputs], [score])
     whole = _seen_whole(nodes, path, score)
@@ -50,30 +57,51 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
     spatial: set[str] = set()
     ends: list[gs.Node] = []
     blocks: list[gs.Node] = []
+    reasons: dict[str, str] = {}
     for node in nodes:
         out = node.outputs[0] if node.outputs else None
         if out is None or out.name not in path or id(node) not in model.sources:  # what a score appends is no layer
             continue
-        if out.shape is not None and not samples.are_rows(out):  # of windows, frames, or pairs of images
-            continue
         starts = traits_of(node).convolves
         continues = traits_of(node).makes_maps and any(tensor.name in spatial for tensor in node.inputs)
+        kind = None
         if (starts or continues) and has_spatial_extent(out):
             spatial.add(out.name)
             if _origin(node).op == "Pad":  # a layer with a border is no layer of its own
                 continue
             if out.name in outputs or not _continued_by(out, _belongs_to_layer_before):
-                ends.append(node)
-        elif out.name in whole and _is_block(node, path) and has_spatial_extent(out) and _is_over_image(model, out):
-            blocks.append(node)
+                kind = ends
+        elif out.name in whole and _is_block(node, path) and has_spatial_extent(out):
+            kind = blocks
+        if kind is None:
+            continue
+        reason = _why_not(model, samples, out)
+        if reason is None:
+            kind.append(node)
+        elif kind is ends or len(out.shape or ()) == 3:
+            reasons[out.name] = reason
     found = {node.outputs[0].name: node for node in (*ends, *blocks)}
     maps = _made_of_maps(model, path)
     default = _default(nodes, [node for node in ends if node.outputs[0].name not in maps] or ends, blocks)
+    made = {node.outputs[0].name: node for node in nodes if node.outputs}
     return [
-        Layer(name, found[name].op, tuple(map(_told, tensor.shape)), found[name] is default)
-        for name, tensor in ((n.outputs[0].name, n.outputs[0]) for n in nodes if n.outputs)
-        if name in found
+        Layer(name, node.op, tuple(map(_told, node.outputs[0].shape)), node is default, reasons.get(name))
+        for name, node in made.items()
+        if name in found or name in reasons
     ]
+
+
+def _why_not(model: Model, samples: SampleAxes, tensor: Tensor) -> str | None:
+    """Why a tensor is no layer, as the end of a sentence on it; None where it is one."""
+    if tensor.shape is not None and not samples.are_rows(tensor):
+        return samples.why_no_rows(tensor)
+    try:
+        image = image_input(model, samples.trace, tensor)
+    except OnnxplainError:
+        return "is no grid over any input"
+    if fills_a_grid(samples.trace, tensor, image):
+        return None
+    return f"may lie anywhere on {image.name!r}, for all that the graph tells"
 
 
 def _default(nodes: Sequence[gs.Node], ends: Sequence[gs.Node], blocks: Sequence[gs.Node]) -> gs.Node | None:
@@ -161,13 +189,6 @@ def _passes_values(node: gs.Node) -> bool:
     return traits.values == "in place" or node.op == "Transpose" or is_quantiser
 
 
-def _is_over_image(model: Model, tensor: Tensor) -> bool:
-    try:
-        return fills_a_grid(model, tensor, image_input(model, tensor))
-    except OnnxplainError:
-        return False
-
-
 def _picks_tokens(node: gs.Node) -> bool:
     """Whether the node takes few tokens out of all, as a class token is taken."""
     tokens = node.inputs[0] if node.op in ("Gather", "Slice") else None
@@ -190,6 +211,16 @@ def _mixes_tokens(node: gs.Node, path: set[str]) -> bool:
     return "Attention" in node.op or (node.op in ("MatMul", "Einsum") and len(computed) == 2)
 
 
+def adds_a_bias(node: gs.Node, path: set[str]) -> bool:
+    """Whether the node, on a path, adds a bias: a convolution's, a normalisation's, or a constant."""
+    others = [tensor for tensor in node.inputs if tensor.name not in path]
+    if not node.outputs or node.outputs[0].name not in path or len(others) == len(node.inputs):
+        return False
+    if node.op in ("Conv", "ConvTranspose"):
+        return len(node.inputs) > 2
+    return node.op == "BatchNormalization" or (node.op == "Add" and len(others) == 1)
+
+
 def _told(size: int | str | None) -> int | str | None:
     """The size as the model tells it; None where shape inference made up a symbol."""
     return None if isinstance(size, str) and size.startswith("unk__") else size
@@ -205,7 +236,14 @@ def choose_layers(model: Model, score: str, names: str | Sequence[str] | None) -
     tensors = {tensor.name: tensor for tensor in model.graph.tensors().values() if isinstance(tensor, gs.Variable)}
     names = [names] if isinstance(names, str) else names
     if not names or (list(names) == [ALL] and ALL not in tensors):
-        found = [layer.name for layer in candidate_layers(model, score) if names or layer.is_default]
+        every = survey_layers(model, score)
+        found = [layer.name for layer in every if layer.reason is None and (names or layer.is_default)]
+        if not found and every:
+            last = every[-1]
+            raise OnnxplainError(
+                f"{model.name}: none of the {len(every)} layers on the path to {score!r} can be explained; the last, "
+                f"{last.name!r} {list(last.shape)}, {last.reason}; choose a method that explains the input"
+            )
         if not found:
             raise OnnxplainError(
                 f"{model.name}: no convolutional layer with spatial axes lies on the path to {score!r}; "
@@ -223,10 +261,10 @@ def choose_layers(model: Model, score: str, names: str | Sequence[str] | None) -
             raise OnnxplainError(
                 f"{model.name}: layer {name!r} is not on the path to the score {score!r}; choose another"
             )
-        if tensor.shape is not None and not sample_axes(model).are_rows(tensor):
+        samples = sample_axes(model)
+        if tensor.shape is not None and not samples.are_rows(tensor):
             raise OnnxplainError(
-                f"{model.name}: layer {name!r} {list(tensor.shape)} {sample_axes(model).why_no_rows(tensor)}; choose "
-                "another"
+                f"{model.name}: layer {name!r} {list(tensor.shape)} {samples.why_no_rows(tensor)}; choose another"
             )
         if not has_spatial_extent(tensor):
             raise OnnxplainError(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..axes.labels import Source
-from ..axes.trace import trace_axes
+from ..axes.trace import AxisTrace
 from ..errors import OnnxplainError, UsageError, closest
 from ..graph.reachability import sources
 from ..graph.tensors import Tensor, is_float
@@ -40,7 +40,9 @@ class Placement:
         return {"axes": self.axes, "scales": self.scales, "offsets": self.offsets, "reaches": self.reaches}
 
 
-def placement_of(model: Model, layer: Tensor, image: Tensor, how: str = RECEPTIVE_FIELD) -> Placement | None:
+def placement_of(
+    model: Model, trace: AxisTrace, layer: Tensor, image: Tensor, how: str = RECEPTIVE_FIELD
+) -> Placement | None:
     """Where the layer's cells lie: at the middle of their receptive fields, by strides, windows, crops, flips ...
 
     Paddings count as if they were split evenly on both sides. None where the cells cover the input evenly, as under
@@ -54,11 +56,12 @@ def placement_of(model: Model, layer: Tensor, image: Tensor, how: str = RECEPTIV
         raise UsageError(f"unknown placement {how!r}; {closest(how, PLACEMENTS)}")
     if how == RESIZE:
         return None
-    found = grids_over(model, layer, image)
+    found = grids_over(trace, layer, image)
     if found is None:
         raise OnnxplainError(
             f"{model.name}: the graph does not tell where layer {layer.name!r} {list(layer.shape)} lies on "
-            f"{image.name!r}{_behind(model, layer)}; choose another layer, or placement 'resize' to spread its map out"
+            f"{image.name!r}{_behind(model, trace, layer)}; choose another layer, or placement 'resize' to spread its "
+            "map over the input"
         )
     axes = tuple(index for index, _ in found)
     lengths = [image.shape[axis] for axis in spatial_axes(image)]
@@ -95,9 +98,9 @@ def _along(source: Source | None, size: int | str | None) -> tuple[float, float]
     return source.scale, (source.scale - 1) / 2 if _is_even(source, size) else source.offset
 
 
-def _behind(model: Model, layer: Tensor) -> str:
+def _behind(model: Model, trace: AxisTrace, layer: Tensor) -> str:
     """The first node before the layer behind which its axes are unknown, as the end of a clause."""
-    trace, before = trace_axes(model), sources(model.graph.nodes, [layer.name])
+    before = sources(model.graph.nodes, [layer.name])
     for node in model.graph.nodes:
         out = node.outputs[0] if node.outputs else None
         if out is None or out.name not in before or out.shape is None or len(out.shape) < 3 or not is_float(out):

@@ -123,6 +123,14 @@ def require_samples(model: Model, samples: SampleAxes, image: Tensor, score: Ten
         )
 
 
+def lacks_samples(model: Model, tensor: Tensor) -> bool:
+    """Whether a tensor of a model of one image has no axis for it, as where it was squeezed."""
+    samples = sample_axes(model)
+    if samples.size != 1 or tensor.shape is None or samples.axis_of(tensor) is not None:
+        return False
+    return not (len(tensor.shape) > 1 and tensor.shape[0] == 1)
+
+
 def samples_first(op: Emitter, tensor: Tensor, what: str) -> Tensor:
     """The tensor with the samples as its first axis.
 
@@ -139,16 +147,15 @@ def samples_first(op: Emitter, tensor: Tensor, what: str) -> Tensor:
     rank = len(tensor.shape)
     if axis is not None:
         return op.Transpose(tensor, perm=[axis, *(other for other in range(rank) if other != axis)])
-    if samples.size == 1 and not (rank > 1 and tensor.shape[0] == 1):
+    if lacks_samples(op.model, tensor):
         return op.Unsqueeze(tensor, [0])
-    if samples.is_unknown(tensor) or not samples.sources or samples.size == 1:
+    if not samples.sources or samples.size == 1:
         return tensor
     by = samples.mixed(tensor)
-    why = (
-        f"{by.op} (node {by.name or by.outputs[0].name!r}) puts samples together"
-        if by is not None
-        else "they are others"
-    )
+    if by is not None:
+        why = f"{by.op} (node {by.name or by.outputs[0].name!r}) puts samples together"
+    else:
+        why = "the graph does not tell" if samples.is_unknown(tensor) else "they are others"
     raise OnnxplainError(
         f"{op.model.name}: the rows of {what} {list(tensor.shape)} are not the images of the batch ({why}); choose "
         "another output with score= (--score), or export the model for one image at a time"

@@ -16,8 +16,9 @@ from ..errors import OnnxplainError, UsageError, closest
 from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor, is_float
 from ..model.model import Model
+from . import segmentation_score as segmentation_score
 from .quantised_layer import before_quantiser
-from .samples import sample_axes, samples_first
+from .samples import lacks_samples, sample_axes, samples_first
 from .score_expression import emit_expression, is_expression
 from .scorer_model import append_scorer_model
 
@@ -68,9 +69,11 @@ def find_logits(model: Model, score: ScoreSource | None = None) -> Logits:
     if score is not None and score not in outputs and is_expression(score):
         op = Emitter(model, SCOPE)
 
-        def base(name: str) -> Tensor:
+        def base(name: str) -> tuple[Tensor, bool]:
             tensor = _behind_final_activation(model, outputs[name], keep_shape=True)[0]
-            return samples_first(op, tensor, f"output {name!r}")
+            if lacks_samples(model, tensor):
+                return tensor, False
+            return samples_first(op, tensor, f"output {name!r}"), True
 
         name, tensor = emit_expression(op, score, outputs, base)
         return Logits(tensor, name, None, False, score, op.inputs)

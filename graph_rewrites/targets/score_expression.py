@@ -9,7 +9,8 @@
     similarity(embedding)                   the cosine with the model's input `reference` [N, D]
     sum("some/output:0")                    everything, summed; names that are no identifiers stand in quotes
 
-The first axis is the batch and stays whole. What remains is [N, classes], of which `target` picks, or [N], one class.
+The first axis is the batch and stays whole; an output of a model of one image may lack it, and is taken as it is then.
+What remains is [N, classes], of which `target` picks, or [N], one class.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from onnx import TensorProto
 
-from ..axes.labels import Label, only_source
-from ..axes.trace import trace_axes
 from ..build.emitter import END, Emitter
 from ..errors import OnnxplainError, UsageError, closest
 from ..graph.tensors import Tensor, dtype_of, is_float
@@ -50,7 +49,7 @@ def is_expression(text: str) -> bool:
 
 
 def emit_expression(
-    op: Emitter, text: str, outputs: Mapping[str, Tensor], base: Callable[[str], Tensor]
+    op: Emitter, text: str, outputs: Mapping[str, Tensor], base: Callable[[str], tuple[Tensor, bool]]
 ) -> tuple[str, Tensor]:
     """Appends what the expression says.
 
@@ -58,7 +57,8 @@ def emit_expression(
         op: appends the nodes.
         text: the expression.
         outputs: the model's outputs.
-        base: what is taken for an output by name: the tensor before a final softmax or sigmoid, the samples first.
+        base: what is taken for an output by name, the tensor before a final softmax or sigmoid; and whether its first
+            axis is the samples', or it has none for them.
 
     Returns:
         The name of the output, and the class scores [N, classes].
@@ -82,19 +82,25 @@ def emit_expression(
         raise UsageError(f"score {text!r}: no output {name!r}; {closest(name, outputs)}")
     if not is_float(outputs[name]):
         raise OnnxplainError(f"score {text!r}: output {name!r} holds no floats, so it has no gradient")
-    tensor = outputs[name] if function == "similarity" else base(name)
+    tensor, has_samples = base(name)
+    tensor = outputs[name] if function == "similarity" else tensor
+    if function in FUNCTIONS and not has_samples:
+        tensor, has_samples = op.Unsqueeze(tensor, [0]), True
     if dtype_of(tensor) in (TensorProto.FLOAT16, TensorProto.BFLOAT16):  # in which sums over pixels overflow
         tensor = op.Cast(tensor, to=TensorProto.FLOAT)
     if index is not None:
-        tensor = _indexed(op, text, tensor, index)
+        tensor = _indexed(op, text, tensor, index, has_samples)
     if function in FUNCTIONS:
         tensor = FUNCTIONS[function](op, tensor)
     elif function is not None:
         rank = len(tensor.shape)
-        chosen = list(range(1, rank)) if axes is None else [axis + rank * (axis < 0) for axis in axes]
-        if any(not 0 < axis < rank for axis in chosen):
+        first = int(has_samples)
+        chosen = list(range(first, rank)) if axes is None else [axis + rank * (axis < 0) for axis in axes]
+        if any(not first <= axis < rank for axis in chosen):
             raise UsageError(f"score {text!r}: axis must name axes after the first; there are {rank}")
-        tensor = op.reduce(REDUCTIONS[function], tensor, chosen, keepdims=False) if chosen else tensor
+        tensor = _reduced(op, function, tensor, chosen) if chosen else tensor
+    if not has_samples:
+        tensor = op.Unsqueeze(tensor, [0])
     if len(tensor.shape) == 1:
         tensor = op.Unsqueeze(tensor, [1])
     if len(tensor.shape) != 2:
@@ -102,27 +108,6 @@ def emit_expression(
             f"score {text!r} has shape {tensor.shape}, not one score per class [N, classes]; index or reduce more axes"
         )
     return name, tensor
-
-
-@score_function
-def masked(op: Emitter, tensor: Tensor) -> Tensor:
-    """The mean of each class's map over the pixels of the new input `mask` [N, *spatial], weighted by its values."""
-    tensor = _class_maps(op, tensor)
-    mask = op.input("mask", np.dtype(np.float32), [tensor.shape[0], *tensor.shape[2:]])
-    return _mean_over(op, tensor, op.cast_like(op.Unsqueeze(mask, [1]), tensor))
-
-
-@score_function
-def predicted(op: Emitter, tensor: Tensor) -> Tensor:
-    """The mean of each class's map over the pixels where no class is larger; 0 without any.
-
-    A single map is that of the foreground, against 0: the logit of one half.
-    """
-    tensor = _class_maps(op, tensor)
-    if tensor.shape[1] == 1:
-        return _mean_over(op, tensor, op.cast_like(op.Greater(tensor, 0.0), tensor))
-    largest = op.reduce("ReduceMax", tensor, [1])
-    return _mean_over(op, tensor, op.cast_like(op.GreaterOrEqual(tensor, largest), tensor))
 
 
 @score_function
@@ -157,41 +142,35 @@ def similarity(op: Emitter, tensor: Tensor) -> Tensor:
     return op.ReduceSum(op.Mul(unit(flat), unit(reference)), [1], keepdims=1)
 
 
-def _class_maps(op: Emitter, tensor: Tensor) -> Tensor:
-    """Maps of classes as [N, classes, *spatial]: the classes are the axis that is none of the input's."""
-    if len(tensor.shape) < 3:
-        return tensor
-    labels = trace_axes(op.model).of(tensor)[1:]
-    others = [axis for axis, label in enumerate(labels, 1) if not _is_spatial(label)]
-    if not others:
-        return op.Unsqueeze(tensor, [1])
-    if len(others) > 1 or others == [1]:
-        return tensor  # unknown: as most exporters lay them
-    return op.Transpose(tensor, perm=[0, others[0], *(a for a in range(1, len(tensor.shape)) if a != others[0])])
+def _reduced(op: Emitter, function: str, tensor: Tensor, axes: list[int]) -> Tensor:
+    """The sum, mean or maximum over axes; over nothing, such as no boxes, a mean is minus infinity as a maximum is."""
+    result = op.reduce(REDUCTIONS[function], tensor, axes, keepdims=False)
+    if function != "mean" or all(isinstance(tensor.shape[axis], int) for axis in axes):
+        return result
+    is_empty = op.Equal(op.reduce("ReduceMin", op.sizes(tensor, axes), [0], keepdims=False), 0)
+    return op.Where(is_empty, _nothing(op, result), result)
 
 
-def _is_spatial(label: Label) -> bool:
-    """Whether the axis is a grid over an axis of an input other than its samples."""
-    source = only_source(label)
-    return source is not None and source.image is not None and source.image[1] > 0
+def _nothing(op: Emitter, like: Tensor) -> Tensor:
+    """The score of what is not there, such as a box."""
+    return op.cast_like(op.constant(np.float32(-np.inf)), like)
 
 
-def _mean_over(op: Emitter, tensor: Tensor, weights: Tensor) -> Tensor:
-    axes = list(range(2, len(tensor.shape)))
-    if not axes:
-        raise OnnxplainError(
-            f"output {tensor.name!r} has shape {tensor.shape}, no pixels; choose a segmentation output"
-        )
-    total = op.reduce("ReduceSum", weights, axes, keepdims=False)
-    return op.Div(op.reduce("ReduceSum", op.Mul(tensor, weights), axes, keepdims=False), op.divisor(total))
+def _picked(op: Emitter, tensor: Tensor, axis: int, at: int) -> Tensor:
+    """One position of an axis, which is dropped; where it may not be there, `_nothing`."""
+    part = op.Slice(tensor, [at], [END if at == -1 else at + 1], [axis])
+    if isinstance(tensor.shape[axis], int):
+        return part
+    is_there = op.Equal(op.size(part, axis), 1)
+    return op.Where(is_there, op.reduce("ReduceSum", part, [axis]), _nothing(op, part))
 
 
-def _indexed(op: Emitter, text: str, tensor: Tensor, index: ast.expr) -> Tensor:
+def _indexed(op: Emitter, text: str, tensor: Tensor, index: ast.expr, has_samples: bool) -> Tensor:
     """The tensor at a numpy index of integers and slices."""
     entries = list(index.elts) if isinstance(index, ast.Tuple) else [index]
     rank = len(tensor.shape or [])
     whole = isinstance(entries[0], ast.Slice) and not (entries[0].lower or entries[0].upper or entries[0].step)
-    if not whole or len(entries) > rank:
+    if (has_samples and not whole) or len(entries) > rank:
         raise UsageError(f"score {text!r}: the index of a tensor of {rank} axes begins with ':', for the batch")
     squeezed = []
     for axis, entry in enumerate(entries):
@@ -209,7 +188,7 @@ def _indexed(op: Emitter, text: str, tensor: Tensor, index: ast.expr) -> Tensor:
             at = _integer(text, entry)
             if at is None or (isinstance(size, int) and not -size <= at < size):
                 raise UsageError(f"score {text!r}: index {at} is out of range for axis {axis} of size {size}")
-            tensor = op.Slice(tensor, [at], [END if at == -1 else at + 1], [axis])
+            tensor = _picked(op, tensor, axis, at)
             squeezed.append(axis)
     return op.Squeeze(tensor, squeezed) if squeezed else tensor
 

@@ -12,8 +12,9 @@ from ...graph.reachability import tensors_between
 from ...graph.tensors import Tensor
 from ...targets.axes import layout
 from ...targets.grid import Grid
+from ...targets.layers import adds_a_bias
 from ..explained_tensor import FLOAT32, ExplainedTensor
-from ..heatmap import resized
+from ..heatmap import at_input_size
 from ..registry import method
 
 
@@ -32,7 +33,8 @@ def full_grad(image: ExplainedTensor) -> Tensor:
         grad = grads[layer.name]
         if grad is not None:
             contribution = Grid(layout(layer)).maps(op, op.Mul(grad, op.cast_like(bias(), grad)))
-            total = op.Add(total, resized(op, _rescaled_sum(op, op.cast_like(contribution, FLOAT32)), image.size))
+            magnitude = _rescaled_sum(op, op.cast_like(contribution, FLOAT32))
+            total = op.Add(total, at_input_size(op, magnitude, image.size, image.places.get(layer.name)))
     return total
 
 
@@ -51,15 +53,16 @@ def _biases(image: ExplainedTensor) -> Iterator[tuple[Tensor, Callable[[], Tenso
     path = tensors_between(image.backward.nodes, [image.rows.name], [image.backward.scores.name])
     rank = len(image.rows.shape)
     for node in image.backward.nodes:
-        out, others = node.outputs[0], [tensor for tensor in node.inputs if tensor.name not in path]
-        if out.name not in path or len(out.shape or []) != rank or len(others) == len(node.inputs):
+        out = node.outputs[0]
+        if not adds_a_bias(node, path) or len(out.shape or []) != rank:
             continue
-        if node.op in ("Conv", "ConvTranspose") and len(node.inputs) > 2:
-            yield out, partial(_over_channels, op, node.inputs[2], rank)
-        elif node.op == "BatchNormalization":
+        if node.op == "BatchNormalization":
             yield out, partial(_shift, op, node, rank)
-        elif node.op == "Add" and len(others) == 1:
-            yield out, partial(op.Identity, others[0])
+        elif node.op == "Add":
+            (constant,) = (tensor for tensor in node.inputs if tensor.name not in path)
+            yield out, partial(op.Identity, constant)
+        else:
+            yield out, partial(_over_channels, op, node.inputs[2], rank)
 
 
 def _shift(op: Emitter, node: gs.Node, rank: int) -> Tensor:

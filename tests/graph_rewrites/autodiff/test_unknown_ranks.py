@@ -1,4 +1,4 @@
-"""Tensors whose number of axes nobody can tell before run time: what leaves a Loop whose body does not declare it."""
+"""Tensors whose number of axes nobody can tell before run time: what leaves a Loop in a Loop without declaring it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from onnxplain.graph_rewrites.model.model import read
 from onnxplain.graph_rewrites.vjp import append_vjp
 
 LOOP = """three = Constant<value_ints = [3]>() none = Constant<value_ints = [0]>() one = Constant<value_ints = [1]>()
-          l = Loop<body = step (int64 i, bool go, {kind} s) => (bool on, {kind} t)
-                   {{ on = Identity(go) t = Tanh(s) }}>(n, , x)"""
+          once = Constant<value = int64 {{1}}>()
+          l = Loop<body = step (int64 i, bool go, {kind} s) => (bool on, {kind} t) {{
+              on = Identity(go)
+              t = Loop<body = inner (int64 j, bool more, {kind} u) => (bool again, {kind} v)
+                       {{ again = Identity(more) v = Tanh(u) }}>(once, , s) }}>(n, , x)"""
 WORKS = {
     "nothing": "y = Identity(l)",
     "Relu": "y = Relu(l)",
@@ -50,9 +53,10 @@ def model(body: str, kind: str) -> onnx.ModelProto:
          int64[1] one0 = {{0}}, {kind}[3, 3] w = {{1, 0, 2, 0, 1, 1, 1, 1, 0}}> {{ {LOOP.format(kind=kind)} {body} }}"""
     )
     made.graph.output[0].type.tensor_type.ClearField("shape")
-    for graph in [a.g for node in made.graph.node for a in node.attribute if a.name == "body"]:
+    bodies = [a.g for node in made.graph.node for a in node.attribute if a.name == "body"]
+    for graph in [*bodies, *(a.g for body in bodies for node in body.node for a in node.attribute if a.name == "body")]:
         for value in (*graph.input, *graph.output):
-            if value.name in "st":
+            if value.name in "stuv":
                 value.type.tensor_type.ClearField("shape")
     assert read(made).tensors["l"].shape is None
     return made

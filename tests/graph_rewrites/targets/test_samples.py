@@ -92,7 +92,7 @@ def test_rows_of_detections_are_no_samples() -> None:
     with pytest.raises(OnnxplainError) as caught:
         rewrite(detector(1))
     assert_one_line(caught)
-    for text, expected in (("sum(det)", rows.sum()), ("max(det[:, :, 4])", rows[:, 4].max())):
+    for text, expected in (("sum(det)", rows.sum()), ("max(det[:, 4])", rows[:, 4].max())):
         assert Explainer(detector(1), score=text).run(image, 0)["score"].ravel() == pytest.approx([expected], rel=1e-4)
     with pytest.raises(OnnxplainError, match="not the images of the batch"):
         rewrite(detector("N"), score="sum(det)")
