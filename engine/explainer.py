@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -203,8 +204,29 @@ class Explainer(ExplainedModel):
 
         Returns:
             Every output by name; those of the contract also under their logical names (`score`, `cam`, `heatmap` ...).
+
+        Raises:
+            UsageError: an input that is missing or unknown, or a target out of range.
+            OnnxplainError: a score or a map that is not finite.
         """
+        found = self._arrays(inputs, target)
+        targets = np.atleast_2d(np.asarray(target, np.int64))
+        for name in ("score", *(name for name in found if name.split("@")[0] in ("cam", "input_gradient", "heatmap"))):
+            bad = np.argwhere(~np.isfinite(found[name])) if name in found else []
+            if len(bad):
+                row, column = (int(at) for at in bad[0][:2])
+                chosen = int(targets[min(row, len(targets) - 1), column])
+                what = f"{name} of sample {row}, target {chosen}, is {found[name][tuple(bad[0])]}"
+                raise OnnxplainError(f"{what}; {self._origin(inputs, row, chosen, name)}")
+        return found
+
+    def _arrays(self, inputs: Arrays, target: Any) -> Arrays:
         return (self._passes or self.runner).run(inputs, target)
+
+    def _origin(self, inputs: Arrays, row: int, target: int, *outputs: str) -> str:
+        """Where what is not finite in outputs of one sample arose."""
+        found = self.runner.origin(self.runner.rows_of(inputs, row, row + 1), target, outputs)
+        return found or "the model overflows on it"
 
     def _sample(self, place: int, source: Source) -> _Sample:
         image = as_image(source)
@@ -215,7 +237,8 @@ class Explainer(ExplainedModel):
         stacked = np.stack([sample.tensor for sample in batch])
         shared = self.runner.repeated(others, len(batch))
         try:
-            arrays = self.run({**shared, self.runner.image: stacked}, targets)
+            inputs = {**shared, self.runner.image: stacked}
+            arrays = self._arrays(inputs, targets)
         except UsageError:
             raise
         except OnnxplainError as error:
@@ -225,7 +248,8 @@ class Explainer(ExplainedModel):
                 for sample in batch:
                     yield from self._explain([sample], targets, others)
             return
-        results = Results(arrays, self.record, self.labels, self._size_of(stacked))
+        origin = partial(self._origin, inputs)
+        results = Results(arrays, self.record, self.labels, self._size_of(stacked), origin)
         for row, sample in enumerate(batch):
             try:
                 for column, target in enumerate(targets):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,16 @@ DETAILS = ("score_difference", "completeness_gap")
 
 @dataclass(frozen=True)
 class Results:
-    """The arrays of one batch, the record of what they explain, the class names, and the input's height and width."""
+    """The arrays of one batch, the record of what they explain, the class names, and the input's height and width.
+
+    `origin` says of a row, a target and outputs where what is not finite arose.
+    """
 
     arrays: Arrays
     record: dict[str, Any]
     labels: list[str] | None
     size: tuple[int, int]
+    origin: Callable[..., str] = lambda *_: "the model overflows on it"
 
     @property
     def layers(self) -> list[str | None]:
@@ -57,15 +62,14 @@ class Results:
         cam = self._cam(row, column, at)
         if cam is None and is_pixelwise and attribution is not None:
             cam = np.abs(attribution).max(axis=-1)
-        heatmap = self._heatmap(row, column, at)
-        if not np.isfinite(heatmap).all():
-            raise OnnxplainError(
-                f"{source or 'image'}: the map of target {target} is not finite; the model overflows on it"
-            )
         score = float(self.arrays["score"][row, column])
         if not np.isfinite(score):
-            why = "there is nothing to score, such as a box" if score == -np.inf else "the model overflows on it"
+            why = "there is nothing to score, such as a box" if score == -np.inf else self.origin(row, target, "score")
             raise OnnxplainError(f"{source or 'image'}: the score of target {target} is {score}; {why}")
+        heatmap = self._heatmap(row, column, at)
+        if not np.isfinite(heatmap).all():
+            why = self.origin(row, target, *(f"{name}{at}" for name in ("cam", "input_gradient", "heatmap")))
+            raise OnnxplainError(f"{source or 'image'}: the map of target {target} is not finite; {why}")
         logits = self._logits(row)
         index = self._class_index(row, target)
         coloured = attribution if self.record["method"] in IN_COLOUR else None

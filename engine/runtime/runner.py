@@ -12,6 +12,7 @@ import onnx
 from ...graph_rewrites.errors import UsageError
 from ...graph_rewrites.model.metadata import read_metadata
 from ...graph_rewrites.model.peak_memory import peak_bytes
+from .nonfinite import origin_of
 from .session import Session
 
 BATCH = 8  # samples run together where the model's batch size is open
@@ -88,6 +89,15 @@ class Runner:
             bands.append({name: self._beside(name, [one[name] for one in parts]) for name in parts[0]})
         actual = bands[0] if len(bands) == 1 and rows == height else self._below(bands, rows)
         return actual | {logical: actual[name] for logical, name in self.names.items() if name in actual}
+
+    def origin(self, inputs: Arrays, target: int, outputs: Sequence[str]) -> str | None:
+        """Where the first value arises that makes outputs of one sample not finite, in words, see `origin_of`."""
+        rows = self.fixed_batch or 1
+        part = {name: _padded(value, rows) if name in self._rows else value for name, value in inputs.items()}
+        feeds = {self.names.get(name, name): value for name, value in part.items()}
+        feeds[self.names["target"]] = np.full((rows, 1), target, np.int64)
+        names = [self.names.get(name, name) for name in outputs]
+        return origin_of(self.model, feeds, names, self.session.providers)
 
     def rows_of(self, inputs: Arrays, first: int, last: int | None) -> Arrays:
         """The inputs of some samples; those without a row per sample are the same for all."""
