@@ -27,7 +27,7 @@ from .graph_rewrites.graph.operator_traits import ACTIVATION, POINTWISE, Traits,
 from .graph_rewrites.graph.tensors import Tensor
 from .graph_rewrites.maps.explained_tensor import ExplainedTensor
 from .graph_rewrites.maps.registry import method
-from .graph_rewrites.targets.score_expression import score_function
+from .graph_rewrites.targets.scores.expression import score_function
 
 __all__ = [
     "ACTIVATION",

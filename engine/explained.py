@@ -16,7 +16,7 @@ from ..graph_rewrites.model.model import ModelSource, load, parse
 from ..graph_rewrites.pipeline.plan import DEFAULT_OUTPUTS
 from ..graph_rewrites.rewrite import rewrite
 from ..graph_rewrites.targets.placement import RECEPTIVE_FIELD
-from ..graph_rewrites.targets.score import ScoreSource
+from ..graph_rewrites.targets.scores.score import ScoreSource
 from .images.model_input import fit_to_input, wanted_preprocess
 from .images.preprocess import Preprocess
 from .runtime.runner import Runner

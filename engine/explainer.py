@@ -15,7 +15,7 @@ from ..graph_rewrites.errors import OnnxplainError, UsageError
 from ..graph_rewrites.maps.options import check_options
 from ..graph_rewrites.model.model import ModelSource
 from ..graph_rewrites.targets.placement import RECEPTIVE_FIELD
-from ..graph_rewrites.targets.score import ScoreSource
+from ..graph_rewrites.targets.scores.score import ScoreSource
 from .explained import ExplainedModel, explained_model
 from .explanation import Explanation
 from .images.files import PathLike, as_image

@@ -21,6 +21,7 @@ from .runtime.runner import Arrays
 IN_COLOUR = {"guided-backprop", "deconvnet", "guided-grad-cam"}
 # Reported per target beside a map.
 DETAILS = ("score_difference", "completeness_gap")
+BOX = ("box0", "box1", "box2", "box3")
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,16 @@ class Results:
         cam = self._cam(row, column, at)
         if cam is None and is_pixelwise and attribution is not None:
             cam = np.abs(attribution).max(axis=-1)
-        score = float(self.arrays["score"][row, column])
-        if not np.isfinite(score):
-            why = "there is nothing to score, such as a box" if score == -np.inf else self.origin(row, target, "score")
-            raise OnnxplainError(f"{source or 'image'}: the score of target {target} is {score}; {why}")
         heatmap = self._heatmap(row, column, at)
         if not np.isfinite(heatmap).all():
             why = self.origin(row, target, *(f"{name}{at}" for name in ("cam", "input_gradient", "heatmap")))
             raise OnnxplainError(f"{source or 'image'}: the map of target {target} is not finite; {why}")
+        score = float(self.arrays["score"][row, column])
+        if not np.isfinite(score):
+            why = "there is nothing to score, such as a box" if score == -np.inf else self.origin(row, target, "score")
+            raise OnnxplainError(f"{source or 'image'}: the score of target {target} is {score}; {why}")
         logits = self._logits(row)
-        index = self._class_index(row, target)
+        index = self._class_index(row, column, target)
         coloured = attribution if self.record["method"] in IN_COLOUR else None
         return Explanation(
             heatmap=preprocess.to_source(heatmap, image.shape[:2]),
@@ -88,7 +89,7 @@ class Results:
             layer=layer,
             is_pixelwise=is_pixelwise,
             colours=None if coloured is None else _in_source(coloured, image, preprocess),
-            details={name: float(self.arrays[name][row, column]) for name in DETAILS if name in self.arrays},
+            details=self._details(row, column),
         )
 
     @property
@@ -103,8 +104,17 @@ class Results:
             return np.ravel(self.arrays["logits"][row])
         return np.ravel(self.arrays[score["output"]][row]) if self._are_classes and not score["squashed_by"] else None
 
-    def _class_index(self, row: int, target: int) -> int:
+    def _details(self, row: int, column: int) -> dict[str, float]:
+        """What is reported beside a map; of a box its four numbers, as the model gives them."""
+        found = {name: float(self.arrays[name][row, column]) for name in DETAILS if name in self.arrays}
+        if "detection" in self.arrays:
+            found |= dict(zip(BOX, map(float, self.arrays["detection"][row, column]), strict=False))
+        return found
+
+    def _class_index(self, row: int, column: int, target: int) -> int:
         """The class that a target stands for; the target itself where the file does not give what ranks classes."""
+        if "detection" in self.arrays:
+            return int(self.arrays["detection"][row, column, 5])
         scores = self.arrays.get(
             "logits", self.arrays.get(self.record["score"]["output"]) if self._are_classes else None
         )

@@ -12,7 +12,6 @@ from .build.graph_io import Publisher, prune
 from .errors import UsageError
 from .graph.node import replace_input
 from .maps.class_batch import find_class_batch, repeat_samples
-from .maps.explained_tensor import FLOAT32
 from .model.metadata import VERSION, add_metadata
 from .model.model import ModelSource, read
 from .model.writing import write
@@ -22,7 +21,7 @@ from .targets.grid import first_image, grid_of, image_input, locate
 from .targets.layers import choose_layers
 from .targets.placement import RECEPTIVE_FIELD, placement_of
 from .targets.samples import named_rows, require_samples, sample_axes
-from .targets.score import ScoreSource, as_matrix, class_score, find_logits
+from .targets.scores.score import ScoreSource, as_matrix, explained_scores, find_logits
 
 
 def ablation_model(
@@ -87,14 +86,17 @@ def ablation_model(
         replace_input(node, tensor, scaled)
     sizes = op.join(op.size(image, 0), op.size(weights, 1), op.size(target, 1))
     targets = op.Reshape(op.Expand(op.Unsqueeze(target, [1]), sizes), op.join([-1], op.size(target, 1)))
-    scores = class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), targets)
+    scores, boxes = explained_scores(op, logits, targets)
     publish.output("ablated", op.Reshape(scores, sizes), [image.shape[0], height, "targets"])
     publish.output("score", samples.once(op, scores), target.shape)
     maps = grid_of(op, layer, tokens).maps(op, layer)
     values = samples.once(op, maps) if samples.repeats(layer) else maps
     publish.output("activation", values, [image.shape[0], *values.shape[1:]])
-    matrix = as_matrix(op, logits.tensor)
-    publish.output("logits", samples.once(op, matrix), [image.shape[0], matrix.shape[1]])
+    if boxes is None:
+        matrix = as_matrix(op, logits.tensor)
+        publish.output("logits", samples.once(op, matrix), [image.shape[0], matrix.shape[1]])
+    else:
+        publish.output("detection", samples.once(op, boxes), [*target.shape, 6])
     prune(work, forward)
     result = write(work)
     add_metadata(

@@ -14,7 +14,7 @@ from .pipeline.plan import plan
 from .pipeline.publish import publish
 from .targets.layers import Layer, survey_layers
 from .targets.placement import RECEPTIVE_FIELD
-from .targets.score import ScoreSource, find_logits
+from .targets.scores.score import ScoreSource, find_logits
 
 
 def layers(model: ModelSource, *, score: ScoreSource | None = None) -> list[Layer]:
@@ -53,7 +53,8 @@ def rewrite(
             transformer's last layer of tokens.
         rules: name of the backward rule set, see `RULES`; default: the method's own, mostly "standard".
         score: what is explained; needed where there are several outputs: an output by name, an expression of one such
-            as "max(detections[:, 4:], axis=2)" (see `score_expression`), or a scoring model joined onto them.
+            as "max(detections[:, 4:], axis=2)" (see `scores.expression`), one box as "detection(0)" (see
+            `scores.detection`), or a scoring model joined onto them.
         outputs: which of `OUTPUTS` to compute; default: score, cam, heatmap; for maps at the input score,
             input_gradient, heatmap.
         options: the method's own, such as {"relu": False} for Grad-CAM.

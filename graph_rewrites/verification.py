@@ -26,7 +26,7 @@ from .model.writing import write
 from .targets.axes import spatial_axes
 from .targets.grid import holds_tokens
 from .targets.quantised_layer import real_layer
-from .targets.score import ScoreSource, find_logits
+from .targets.scores.score import ScoreSource, find_logits
 
 NARROW = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 # Attributes that name an element type: Cast, EyeLike, RandomNormal, Multinomial ...

@@ -17,7 +17,7 @@ from ...graph_rewrites.errors import OnnxplainError, UsageError
 from ...graph_rewrites.model.merge import merge
 from ...graph_rewrites.model.model import ModelSource, parse
 from ...graph_rewrites.targets.placement import RECEPTIVE_FIELD
-from ...graph_rewrites.targets.score import ScoreSource
+from ...graph_rewrites.targets.scores.score import ScoreSource
 from ..compare import by_method
 from ..explained import ExplainedModel, explained_model
 from ..explanation import Explanation

@@ -16,7 +16,7 @@ from ...graph_rewrites.errors import UsageError
 from ...graph_rewrites.maps.registry import find_method
 from ...graph_rewrites.model.model import ModelSource, parse
 from ...graph_rewrites.targets.blocks import residual_blocks
-from ...graph_rewrites.targets.score import ScoreSource
+from ...graph_rewrites.targets.scores.score import ScoreSource
 from ..compare import Comparison, name_of
 from ..evaluation.measures.rank_correlation import rank_correlation
 from ..explained import explained_model

@@ -11,7 +11,7 @@ import onnx
 
 from ...graph_rewrites.model.model import ModelSource, load, parse
 from ...graph_rewrites.rewrite import rewrite
-from ...graph_rewrites.targets.score import ScoreSource
+from ...graph_rewrites.targets.scores.score import ScoreSource
 from ...graph_rewrites.verification import coverage, open_sizes, spatial_axes_of, verification_model
 from ..multi_pass.registry import Progress, silent
 from ..runtime.runner import Arrays, Runner

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...graph_rewrites.errors import UsageError
 from ..images.resample import normalised
 from ..runtime.runner import Arrays, Runner
 from .registry import MultiPassMethod, Progress, Sample, silent
@@ -52,8 +53,7 @@ class MultiPassRunner:
         for row in range(rows):
             single = self._runner.rows_of(inputs, row, row + 1)
             base = self._runner.run({**single, **self._identity_inputs}, targets[row])
-            ranking = np.argsort(-base["logits"][0], kind="stable")
-            resolved = np.where(targets[row] < 0, ranking[-targets[row] - 1], targets[row])
+            resolved = _classes(base, targets[row], self.record)
             sample = Sample(self._runner, single, resolved, base, self._progress)
             arrays = {name: value.astype(np.float32) for name, value in self._finished(sample).items()}
             found.append({**base, **{name: value[None] for name, value in arrays.items()}})
@@ -70,3 +70,18 @@ class MultiPassRunner:
             else sample.at_input_size(arrays["cam"])
         )
         return {**arrays, "heatmap": normalised(large, len(sample.size))}
+
+
+def _classes(base: Arrays, targets: np.ndarray, record: Mapping[str, Any]) -> np.ndarray:
+    """The classes that targets stand for: a place in the ranking would be another class's on changed inputs.
+
+    Raises:
+        UsageError: a box other than the best one of its class.
+    """
+    if "detection" in base:
+        is_best = np.equal(targets, -1) & record["score"]["expression"].startswith("detection(0)")
+        if not np.all(is_best | (targets >= 0)):
+            raise UsageError("methods of many runs follow the best box, or those of a class; give the class as target")
+        return np.where(targets < 0, base["detection"][0, :, 5], targets).astype(np.int64)
+    ranking = np.argsort(-base["logits"][0], kind="stable")
+    return np.where(targets < 0, ranking[-targets - 1], targets)

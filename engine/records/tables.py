@@ -16,7 +16,7 @@ from ..explainer import Explainer
 from ..explanation import Explanation
 from ..gradcheck.certificate import Certificate
 from ..gradcheck.finding import Finding
-from ..results import DETAILS
+from ..results import BOX, DETAILS
 
 
 def file_stem(explanation: Explanation, taken: set[str], with_layer: bool) -> str:
@@ -50,7 +50,7 @@ def row_of(explanation: Explanation, picture: Path) -> dict[str, Any]:
 
 def explanation_table(rows: list[dict[str, Any]], explainer: Explainer) -> Table:
     """Explanations, one a row."""
-    details = [name for name in (rows[0] if rows else {}) if name in DETAILS]
+    details = [name for name in (rows[0] if rows else {}) if name in (*DETAILS, *BOX)]
     headings = [name.replace("_", " ") for name in details]
     table = Table("image", "class", "score", "share", *headings, "picture")
     for row in rows:

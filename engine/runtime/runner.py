@@ -16,7 +16,7 @@ from .nonfinite import origin_of
 from .session import Session
 
 BATCH = 8  # samples run together where the model's batch size is open
-PER_TARGET = {"score", "cam", "heatmap", "gradient", "input_gradient"}  # outputs [N, K, ...]
+PER_TARGET = {"score", "detection", "cam", "heatmap", "gradient", "input_gradient"}  # outputs [N, K, ...]
 
 Arrays = dict[str, np.ndarray]
 

@@ -52,14 +52,15 @@ def _digits(labels: Sequence[Label]) -> list[object]:
     return [digit for label in labels for digit in (label if isinstance(label, tuple) else [object()])]
 
 
-@rule_for("Concat")
+@rule_for("Concat", "com.microsoft::QLinearConcat")
 def concat(step: Step) -> list[Label]:
     """Along the axis one part after the other; elsewhere what the inputs say alike."""
     axis = step.attrs["axis"] % step.rank
-    each = [step.labels(index) for index in range(len(step.node.inputs))]
+    tensors = step.node.inputs[2::3] if step.node.op == "QLinearConcat" else step.node.inputs  # each with its scale
+    each = [step.labels(step.node.inputs.index(tensor)) for tensor in tensors]
     result = [step.merge_all(labels) for labels in zip(*each, strict=True)]
     parts: list[Part] | None = []
-    for labels, tensor in zip(each, step.node.inputs, strict=True):
+    for labels, tensor in zip(each, tensors, strict=True):
         own = parts_of(labels[axis], tensor.shape[axis])
         parts = None if own is None or parts is None else [*parts, *own]
     if parts is None:

@@ -6,10 +6,13 @@ from .labels import Label, Source, whole
 from .step import Step, rule_for
 
 
-@rule_for("MatMul", "Gemm", "com.microsoft::FusedMatMul", "QLinearMatMul", "MatMulInteger")
+@rule_for(
+    *("MatMul", "Gemm", "com.microsoft::FusedMatMul", "QLinearMatMul", "MatMulInteger"),
+    *("com.microsoft::QGemm", "com.microsoft::MatMulIntegerToFloat"),
+)
 def product(step: Step) -> list[Label]:
     """Rows of the first operand, columns of the second, and the leading axes of both."""
-    second = 3 if step.node.op == "QLinearMatMul" else 1
+    second = 3 if step.node.op in ("QLinearMatMul", "QGemm") else 1
     a, b = step.labels(0), step.labels(second)
     if step.attrs.get("transA"):
         a = [*a[:-2], *a[:-3:-1]]

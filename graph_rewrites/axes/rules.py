@@ -47,7 +47,13 @@ def same(step: Step) -> list[Label]:
     return labels if len(labels) == step.rank else [None] * step.rank
 
 
-@rule_for("CumSum", "Trilu")
+@rule_for("Det")
+def leading(step: Step) -> list[Label]:
+    """The axes before those of the matrices."""
+    return step.labels()[:-2]
+
+
+@rule_for("CumSum", "Trilu", "com.microsoft::QLinearSoftmax", "RandomNormalLike", "RandomUniformLike", "Bernoulli")
 def first(step: Step) -> list[Label]:
     """The axes of the first input."""
     return step.labels()

@@ -174,7 +174,9 @@ def center_crop_pad(step: Step) -> list[Label]:
     return labels
 
 
-@rule_for("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
+@rule_for("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "com.microsoft::QLinearGlobalAveragePool")
 def global_pool(step: Step) -> list[Label]:
     """Batch and channels."""
-    return [*step.labels()[:2], *[()] * (step.rank - 2)]
+    labels = step.labels()
+    channels = step.rank - 1 if step.attrs.get("channels_last") else 1
+    return [label if axis in (0, channels) else () for axis, label in enumerate(labels)]

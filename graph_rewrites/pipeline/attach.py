@@ -15,10 +15,10 @@ from ..graph.tensors import Tensor
 from ..maps.attribution import Attribution, heatmaps_of
 from ..maps.backward_pass import BackwardPass
 from ..maps.class_batch import Samples, repeat_samples
-from ..maps.explained_tensor import FLOAT32, ExplainedTensor
+from ..maps.explained_tensor import ExplainedTensor
 from ..targets.axes import layout, spatial_axes
 from ..targets.grid import Grid, grid_of
-from ..targets.score import as_matrix, class_score
+from ..targets.scores.score import explained_scores
 from .plan import Plan
 
 
@@ -51,6 +51,7 @@ class Attached:
         io: gives inputs and outputs their names.
         target: the input int64 [N, K] that chooses the classes.
         scores: [rows, 1], or [N, K] where no sample is repeated.
+        boxes: the same with an axis of 6, of what `detection` chose; else None.
         samples: the rows of the explained part.
         maps: those of each layer, or of the input.
     """
@@ -58,6 +59,7 @@ class Attached:
     io: Publisher
     target: Tensor
     scores: Tensor
+    boxes: Tensor | None
     samples: Samples
     maps: tuple[MapTensors, ...]
 
@@ -73,8 +75,7 @@ def attach(plan: Plan) -> Attached:
     io.names.update(plan.logits.inputs)
     target = io.input("target", np.dtype(np.int64), [plan.image.shape[0], plan.targets])
     samples = repeat_samples(op, plan.class_batch, plan.logits.tensor.name, target)
-    matrix = as_matrix(op, op.cast_like(plan.logits.tensor, FLOAT32))
-    scores = class_score(op, matrix, samples.classes(op, target))
+    scores, boxes = explained_scores(op, plan.logits, samples.classes(op, target))
 
     table, standard = rule_set(plan.rules), rule_set("standard")
     found = _attributions(plan, op, scores, samples, table, standard)
@@ -87,7 +88,7 @@ def attach(plan: Plan) -> Attached:
     for backward in passes.values():
         if backward.is_used:
             require_applied(backward.rules, plan.model.name, plan.logits.output, plan.names)
-    return Attached(io, target, scores, samples, maps)
+    return Attached(io, target, scores, boxes, samples, maps)
 
 
 def _attributions(

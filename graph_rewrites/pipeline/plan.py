@@ -22,7 +22,7 @@ from ..targets.layers import adds_a_bias, choose_layers
 from ..targets.placement import Placement, placement_of
 from ..targets.quantised_layer import real_layer
 from ..targets.samples import SampleAxes, named_rows, require_samples, sample_axes
-from ..targets.score import Logits, ScoreSource, find_logits
+from ..targets.scores.score import Logits, ScoreSource, find_logits
 
 OUTPUTS = ("score", "cam", "heatmap", "activation", "gradient", "input_gradient", "logits")
 DEFAULT_OUTPUTS = {

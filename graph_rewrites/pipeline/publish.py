@@ -11,7 +11,7 @@ from ..graph.tensors import Tensor
 from ..model.metadata import VERSION, add_metadata
 from ..model.writing import write
 from ..targets.axes import channel_axis, spatial_axes
-from ..targets.score import as_matrix
+from ..targets.scores.score import as_matrix
 from .attach import Attached, MapTensors
 from .plan import Plan
 
@@ -24,9 +24,13 @@ def publish(plan: Plan, attached: Attached) -> onnx.ModelProto:
         # Counted from the samples, not from `target`: too few rows there must not drop any sample.
         sizes = op.join(op.size(plan.image, 0), op.size(target, 1))
         io.output("score", op.Reshape(attached.scores, sizes), target.shape)
-    if "logits" in wanted and plan.logits.is_output:
+    if attached.boxes is not None:
+        shape = op.join(op.size(plan.image, 0), op.size(target, 1), [6])
+        io.output("detection", op.Reshape(attached.boxes, shape), [*target.shape, 6])
+    has_logits = "logits" in wanted and attached.boxes is None  # of boxes, no class has a score of its own
+    if has_logits and plan.logits.is_output:
         io.names["logits"] = plan.logits.output
-    elif "logits" in wanted:
+    elif has_logits:
         values = as_matrix(op, plan.logits.tensor)
         io.output("logits", samples.once(op, values), [plan.image.shape[0], values.shape[1]])
     for maps in attached.maps:

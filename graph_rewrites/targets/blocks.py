@@ -8,7 +8,7 @@ from ..errors import OnnxplainError
 from ..graph.operator_traits import traits_of
 from ..model.model import ModelSource, read
 from .layers import Layer, candidate_layers
-from .score import ScoreSource, find_logits
+from .scores.score import ScoreSource, find_logits
 
 
 def residual_blocks(model: ModelSource, *, score: ScoreSource | None = None) -> list[Layer]:

@@ -12,7 +12,7 @@ from onnxplain.engine import embedded
 from onnxplain.engine.gradcheck.certificate import certify
 from onnxplain.graph_rewrites.model.model import read
 from onnxplain.graph_rewrites.rewrite import layers, rewrite
-from onnxplain.graph_rewrites.targets.score import find_logits
+from onnxplain.graph_rewrites.targets.scores.score import find_logits
 
 from .networks import Array, Net, explain, f32, images, residual_cnn, run, small_cnn
 from .quantised_models import FORMS, embedded_views, quantised

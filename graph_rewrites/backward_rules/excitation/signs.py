@@ -9,7 +9,7 @@ import onnx_graphsurgeon as gs
 from ...build.emitter import Emitter
 from ...graph.operator_traits import traits_of
 from ...graph.tensors import Tensor, is_float
-from ...targets.score import SCOPE as SCORE
+from ...targets.scores.score import SCOPE as SCORE
 
 
 def is_two_sided(op: Emitter, tensor: Tensor) -> bool:

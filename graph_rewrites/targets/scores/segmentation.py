@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from ..axes.labels import Label
-from ..axes.trace import trace_axes
-from ..build.emitter import Emitter
-from ..errors import OnnxplainError
-from ..graph.operator_traits import traits_of
-from ..graph.tensors import Tensor, value_of
-from .score_expression import score_function
+from ...axes.labels import Label
+from ...axes.trace import trace_axes
+from ...build.emitter import Emitter
+from ...errors import OnnxplainError
+from ...graph.operator_traits import traits_of
+from ...graph.tensors import Tensor, value_of
+from .expression import score_function
 
 
 @score_function

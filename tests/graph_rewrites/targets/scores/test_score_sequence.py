@@ -9,8 +9,8 @@ from onnx import TensorProto
 from onnxplain.graph_rewrites.errors import OnnxplainError
 from onnxplain.graph_rewrites.rewrite import rewrite
 
-from ..maps.test_class_batch import assert_k_classes_equal_k_runs, repeated_tensors
-from ..networks import Array, Net, explain, run, small_cnn
+from ...maps.test_class_batch import assert_k_classes_equal_k_runs, repeated_tensors
+from ...networks import Array, Net, explain, run, small_cnn
 
 VOCABULARY, UNITS = 7, 5
 

@@ -6,22 +6,25 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
-from ..axes.labels import only_source
-from ..axes.trace import trace_axes
-from ..build.emitter import Emitter
-from ..errors import OnnxplainError, UsageError, closest
-from ..graph.operator_traits import traits_of
-from ..graph.tensors import Tensor, is_float
-from ..model.model import Model
-from . import segmentation_score as segmentation_score
-from .quantised_layer import before_quantiser
-from .samples import lacks_samples, sample_axes, samples_first
-from .score_expression import emit_expression, is_expression
+from ...axes.labels import only_source
+from ...axes.trace import trace_axes
+from ...build.emitter import Emitter
+from ...errors import OnnxplainError, UsageError, closest
+from ...graph.operator_traits import traits_of
+from ...graph.tensors import Tensor, is_float
+from ...model.model import Model
+from ..quantised_layer import before_quantiser
+from ..samples import lacks_samples, sample_axes, samples_first
+from . import segmentation as segmentation
+from .detection import Detections, find_detections, is_detection
+from .expression import emit_expression, is_expression
 from .scorer_model import append_scorer_model
 
+FLOAT32 = gs.Variable("float32", np.dtype(np.float32))
 SCOPE = "onnxplain/score"  # of the nodes that make a score of the outputs
 
 # The name of an output, an expression of one (see `score_expression`), or a scoring model (its file or protobuf).
@@ -33,6 +36,7 @@ class Logits:
     """The class scores: `tensor` [N, classes(, 1, ...)], the output they lead to, and what squashes them there.
 
     `is_output`: the tensor is that output itself, as a matrix. `expression`: how they are made of the output, if so.
+    `detections`: the boxes of which `tensor` is the table, where one of them is explained.
     `inputs`: inputs that this needs beside the model's own, from the logical names to the actual ones.
     """
 
@@ -41,6 +45,7 @@ class Logits:
     squashed_by: str | None
     is_output: bool
     expression: str | None = None
+    detections: Detections | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
 
     def record(self) -> dict[str, str | None]:
@@ -69,14 +74,20 @@ def find_logits(model: Model, score: ScoreSource | None = None) -> Logits:
     if score is not None and score not in outputs and is_expression(score):
         op = Emitter(model, SCOPE)
 
+        is_box = is_detection(score)
+
         def base(name: str) -> tuple[Tensor, bool]:
-            tensor = _behind_final_activation(model, outputs[name], keep_shape=True)[0]
+            # Boxes are ranked by the scores that the model gives.
+            tensor = outputs[name] if is_box else _behind_final_activation(model, outputs[name], keep_shape=True)[0]
             if lacks_samples(model, tensor):
                 return tensor, False
             return samples_first(op, tensor, f"output {name!r}"), True
 
+        if is_box:
+            name, found = find_detections(op, score, outputs, base)
+            return Logits(found.table, name, None, False, score, detections=found)
         name, tensor = emit_expression(op, score, outputs, base)
-        return Logits(tensor, name, None, False, score, op.inputs)
+        return Logits(tensor, name, None, False, score, inputs=op.inputs)
     output = _named(model, outputs, score)
     tensor, squashed_by = _behind_final_activation(model, outputs[output])
     # A class may score beyond the range that the logits are quantised to.
@@ -160,6 +171,13 @@ def _behind_transparent(tensor: Tensor) -> Tensor | None:
     if maker is None or traits_of(maker).values not in ("in place", "reshaped") or not is_float(maker.inputs[0]):
         return None
     return maker.inputs[0]
+
+
+def explained_scores(op: Emitter, logits: Logits, target: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The scores [rows, K] of `target`, float32, and of boxes what they are, see `Detections.chosen`."""
+    if logits.detections is not None:
+        return logits.detections.chosen(op, target)
+    return class_score(op, as_matrix(op, op.cast_like(logits.tensor, FLOAT32)), target), None
 
 
 def as_matrix(op: Emitter, logits: Tensor) -> Tensor:

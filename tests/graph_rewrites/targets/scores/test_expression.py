@@ -11,10 +11,10 @@ from onnx import TensorProto
 from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 from onnxplain.graph_rewrites.model.metadata import read_metadata
 from onnxplain.graph_rewrites.rewrite import rewrite
-from onnxplain.graph_rewrites.targets.score_expression import is_expression
+from onnxplain.graph_rewrites.targets.scores.expression import is_expression
 
-from ..messages import assert_one_line
-from ..networks import Array, Net, explain
+from ...messages import assert_one_line
+from ...networks import Array, Net, explain
 
 SHAPE = (4, 3, 5)
 Function = Callable[[Array], Array]

@@ -22,9 +22,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from onnx import TensorProto
 
-from ..build.emitter import END, Emitter
-from ..errors import OnnxplainError, UsageError, closest
-from ..graph.tensors import Tensor, dtype_of, is_float
+from ...build.emitter import END, Emitter
+from ...errors import OnnxplainError, UsageError, closest
+from ...graph.tensors import Tensor, dtype_of, is_float
 
 Function: TypeAlias = Callable[[Emitter, Tensor], Tensor]
 REDUCTIONS = {"sum": "ReduceSum", "mean": "ReduceMean", "max": "ReduceMax"}

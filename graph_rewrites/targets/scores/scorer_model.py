@@ -6,11 +6,11 @@ import onnx
 import onnx_graphsurgeon as gs
 from onnx import inliner, version_converter
 
-from ..build.emitter import Emitter
-from ..errors import OnnxplainError, UsageError, closest
-from ..graph.operator_traits import key_of
-from ..graph.tensors import Tensor, is_float
-from ..model.model import Model, ModelSource, load
+from ...build.emitter import Emitter
+from ...errors import OnnxplainError, UsageError, closest
+from ...graph.operator_traits import key_of
+from ...graph.tensors import Tensor, is_float
+from ...model.model import Model, ModelSource, load
 
 
 def append_scorer_model(model: Model, scorer: ModelSource) -> Tensor:

@@ -10,7 +10,7 @@ from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 from onnxplain.graph_rewrites.model.metadata import read_metadata
 from onnxplain.graph_rewrites.rewrite import rewrite
 
-from ..networks import Array, Net, explain, f32, images, run
+from ...networks import Array, Net, explain, f32, images, run
 
 CLASSES = 5
 

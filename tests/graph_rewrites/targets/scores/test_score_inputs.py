@@ -9,7 +9,7 @@ from onnx import TensorProto
 from onnxplain.graph_rewrites.model.metadata import read_metadata
 from onnxplain.graph_rewrites.rewrite import layers, rewrite
 
-from ..networks import Array, Net, described, explain, images, names_of, run
+from ...networks import Array, Net, described, explain, images, names_of, run
 
 CLASSES = 3
 TARGET = [[0, 2], [1, -1]]

@@ -12,8 +12,8 @@ from onnxplain.graph_rewrites.errors import OnnxplainError, UsageError
 from onnxplain.graph_rewrites.model.metadata import read_metadata
 from onnxplain.graph_rewrites.rewrite import rewrite
 
-from ..messages import assert_one_line
-from ..networks import Net, explain, images, names_of, run
+from ...messages import assert_one_line
+from ...networks import Net, explain, images, names_of, run
 
 TARGET = [[0, 2], [1, -1]]
 
