@@ -19,6 +19,7 @@ from .engine.multi_pass.models import scores_alone, with_gradients
 from .engine.multi_pass.registry import Sample, multi_pass_method
 from .graph_rewrites.autodiff.decompose import decomposition_of
 from .graph_rewrites.autodiff.reverse import Gradient, gradient_of
+from .graph_rewrites.axes.step import Step, axes_of
 from .graph_rewrites.backward_rules.registry import backward_rule, default_rule
 from .graph_rewrites.build.emitter import Emitter
 from .graph_rewrites.errors import OnnxplainError, UsageError
@@ -41,10 +42,12 @@ __all__ = [
     "Node",
     "OnnxplainError",
     "Sample",
+    "Step",
     "Subject",
     "Tensor",
     "Traits",
     "UsageError",
+    "axes_of",
     "backward_rule",
     "decomposition_of",
     "default_rule",

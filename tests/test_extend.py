@@ -58,13 +58,17 @@ import onnx, numpy as np
 from onnx import helper, numpy_helper, TensorProto
 import onnxplain
 from onnxplain.engine.plugins import load_plugin
-from onnxplain.extend import gradient_of
+from onnxplain.extend import axes_of, gradient_of
 
 load_plugin("plugin.py")
 
 @gradient_of("my::Untold")
 def untold(op, node, grad):
     return [grad]
+
+@axes_of("my::Untold")
+def untold_axes(step):
+    return step.labels()
 
 def network(op):
     rng = np.random.default_rng(0)
@@ -118,7 +122,7 @@ def explained(folder: Path, *options: str) -> np.ndarray:
 def test_every_decorator_has_an_example() -> None:
     decorators = [name for name in onnxplain.extend.__all__ if re.fullmatch(r"[a-z_]+", name)]
     decorators = [name for name in decorators if name not in ("mean", "scores_alone", "with_gradients", "traits_of")]
-    assert len(decorators) == 10
+    assert len(decorators) == 11
     code = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
     assert [name for name in decorators if f"\n@{name}" not in code and f"\n{name}(" not in code] == []
 

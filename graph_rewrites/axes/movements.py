@@ -9,10 +9,10 @@ import numpy as np
 
 from .labels import Fold, Label, Part, Pieces, Size, Source, cut, grid_source, joined, only_source, parts_of, whole
 from .reshape import reshaped
-from .step import Step, rule_for
+from .step import Step, axes_of
 
 
-@rule_for("Transpose")
+@axes_of("Transpose")
 def transpose(step: Step) -> list[Label]:
     """The axes in another order."""
     labels = step.labels()
@@ -20,7 +20,7 @@ def transpose(step: Step) -> list[Label]:
     return [labels[axis] for axis in order]
 
 
-@rule_for("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+@axes_of("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 def reshape(step: Step) -> list[Label]:
     """The digits of all axes, grouped otherwise; which axes a Squeeze or Unsqueeze means is known exactly."""
     labels, before, after = step.labels(), step.shape(), list(step.out.shape)
@@ -52,7 +52,7 @@ def _digits(labels: Sequence[Label]) -> list[object]:
     return [digit for label in labels for digit in (label if isinstance(label, tuple) else [object()])]
 
 
-@rule_for("Concat", "com.microsoft::QLinearConcat")
+@axes_of("Concat", "com.microsoft::QLinearConcat")
 def concat(step: Step) -> list[Label]:
     """Along the axis one part after the other; elsewhere what the inputs say alike."""
     axis = step.attrs["axis"] % step.rank
@@ -77,7 +77,7 @@ def _is_made(fold: Fold) -> bool:
     return all(digit.source.image is None for digit in fold)
 
 
-@rule_for("Slice")
+@axes_of("Slice")
 def slice_(step: Step) -> list[Label]:
     """A run of positions, every nth, or backwards."""
     labels, shape = step.labels(), step.shape()
@@ -123,7 +123,7 @@ def _dropped_front(label: Pieces, count: int) -> Label:
     return joined(parts) if parts and not count else None
 
 
-@rule_for("Gather")
+@axes_of("Gather")
 def gather(step: Step) -> list[Label]:
     """The axis is replaced by those of the indices; one constant index takes it out."""
     labels, shape = step.labels(), step.shape()
@@ -165,7 +165,7 @@ def _progression(step: Step, axis: int, label: Label, indices: np.ndarray) -> La
     return step.made(axis, source, float(steps[0]), first, cut=True)
 
 
-@rule_for("GatherElements")
+@axes_of("GatherElements")
 def gather_elements(step: Step) -> list[Label]:
     """The axes of the indices, which go with the data's but along the axis that is picked from."""
     axis = step.attrs["axis"] % step.rank
@@ -173,7 +173,7 @@ def gather_elements(step: Step) -> list[Label]:
     return [own if at == axis else step.merge(label, own) for at, (label, own) in pairs]
 
 
-@rule_for("Split")
+@axes_of("Split")
 def split(step: Step) -> list[Label]:
     """The first output's part; `outputs_of` gives the others'."""
     return split_at(step, 0)
@@ -198,7 +198,7 @@ def split_at(step: Step, index: int) -> list[Label]:
     return labels
 
 
-@rule_for("Expand", "Tile")
+@axes_of("Expand", "Tile")
 def expand(step: Step) -> list[Label]:
     """The axes that keep their size."""
     labels, shape = step.labels(), step.shape()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .labels import Label, Source, whole
-from .step import Step, rule_for
+from .step import Step, axes_of
 
 
-@rule_for(
+@axes_of(
     *("MatMul", "Gemm", "com.microsoft::FusedMatMul", "QLinearMatMul", "MatMulInteger"),
     *("com.microsoft::QGemm", "com.microsoft::MatMulIntegerToFloat"),
 )
@@ -28,7 +28,7 @@ def product(step: Step) -> list[Label]:
     return [*lead, *(rows if len(a) > 1 else []), *columns]
 
 
-@rule_for("Einsum")
+@axes_of("Einsum")
 def einsum(step: Step) -> list[Label]:
     """Each letter's axis."""
     letters = _letters(step)
@@ -56,7 +56,7 @@ def contracted_letters(step: Step) -> list[Label]:
     return [label for letter, label in pairs if letter not in result]
 
 
-@rule_for(
+@axes_of(
     *("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare"),
     *("ReduceLogSum", "ReduceLogSumExp", "ArgMax", "ArgMin"),
 )
@@ -84,7 +84,7 @@ def reduced_axes(step: Step) -> set[int]:
     return {int(axis) % count for axis in axes}
 
 
-@rule_for("com.microsoft::Attention", "com.microsoft::MultiHeadAttention", "com.microsoft::QAttention", "Attention")
+@axes_of("com.microsoft::Attention", "com.microsoft::MultiHeadAttention", "com.microsoft::QAttention", "Attention")
 def attention(step: Step) -> list[Label]:
     """Batch and queries' positions; the values' channels are new."""
     labels = step.labels()

@@ -8,7 +8,7 @@ from . import products as products
 from .labels import Label
 from .movements import split_at
 from .products import recurrent
-from .step import RULES, Rule, Step, rule_for
+from .step import RULES, Rule, Step, axes_of
 from .windows import windows
 
 
@@ -40,26 +40,26 @@ def _by_traits(traits: Traits) -> Rule | None:
     return None
 
 
-@rule_for("DynamicQuantizeLinear", "LpNormalization", "MeanVarianceNormalization", "Hardmax")
+@axes_of("DynamicQuantizeLinear", "LpNormalization", "MeanVarianceNormalization", "Hardmax")
 def same(step: Step) -> list[Label]:
     """The axes of the first input."""
     labels = step.labels()
     return labels if len(labels) == step.rank else [None] * step.rank
 
 
-@rule_for("Det")
+@axes_of("Det")
 def leading(step: Step) -> list[Label]:
     """The axes before those of the matrices."""
     return step.labels()[:-2]
 
 
-@rule_for("CumSum", "Trilu", "com.microsoft::QLinearSoftmax", "RandomNormalLike", "RandomUniformLike", "Bernoulli")
+@axes_of("CumSum", "Trilu", "com.microsoft::QLinearSoftmax", "RandomNormalLike", "RandomUniformLike", "Bernoulli")
 def first(step: Step) -> list[Label]:
     """The axes of the first input."""
     return step.labels()
 
 
-@rule_for("Compress", "TopK", "ReverseSequence")
+@axes_of("Compress", "TopK", "ReverseSequence")
 def reordered(step: Step) -> list[Label]:
     """The axes of the first input, but for the one along which positions are picked or moved."""
     labels = step.labels()
@@ -70,7 +70,7 @@ def reordered(step: Step) -> list[Label]:
     return labels
 
 
-@rule_for("GridSample")
+@axes_of("GridSample")
 def sampled(step: Step) -> list[Label]:
     """Batch and channels; where the rest is taken from stands in the grid."""
     return [*step.labels()[:2], *[None] * (step.rank - 2)]

@@ -106,11 +106,22 @@ class Step:
         return whole(Source(self.out.name, axis, size, like.image, like.scale * scale, offset, like.is_cut or cut))
 
 
-def rule_for(*op_types: str) -> Callable[[Rule], Rule]:
-    """Registers the decorated function for operators (`Name`, or `domain::Name`)."""
+def axes_of(*op_types: str) -> Callable[[Rule], Rule]:
+    """Registers the decorated function, `(step) -> labels of the first output`, for operators (`Name`, `domain::Name`).
+
+        @axes_of("my::Cube")
+        def cube(step):
+            return step.labels()
+
+    Raises:
+        ValueError: an operator has a rule already.
+    """
 
     def register(rule: Rule) -> Rule:
-        RULES.update(dict.fromkeys(op_types, rule))
+        for op_type in op_types:
+            if op_type in RULES:
+                raise ValueError(f"{op_type} has a rule for its axes already: {RULES[op_type].__qualname__}")
+            RULES[op_type] = rule
         return rule
 
     return register

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import onnx_graphsurgeon as gs
 
 from ..graph.node import subgraphs, used_tensors
-from ..graph.tensors import Tensor
+from ..graph.operator_traits import key_of
+from ..graph.reachability import sources
+from ..graph.tensors import Tensor, is_float
 from ..model.model import Model
 from .bodies import visit_bodies
 from .labels import Label, Source, only_source, whole
@@ -55,6 +57,19 @@ class AxisTrace:
     def mixed(self, tensor: Tensor, source: Source) -> gs.Node | None:
         """The node by which positions of a source touch each other before the tensor; None where they do not."""
         return self.mixing.get(tensor.name, {}).get(source)
+
+
+def lost_behind(model: Model, trace: AxisTrace, tensor: Tensor) -> str:
+    """The first node before a tensor behind which axes are unknown, as the end of a clause, if there is one."""
+    before = sources(model.graph.nodes, [tensor.name])
+    for node in model.graph.nodes:
+        out = node.outputs[0] if node.outputs else None
+        if out is None or out.name not in before or not out.shape or not is_float(out):
+            continue
+        labels = [label for read in node.inputs if read.name in trace.labels for label in trace.of(read)]
+        if None in trace.of(out) and labels and None not in labels:
+            return f" behind {key_of(node)} (node {node.name or out.name!r})"
+    return ""
 
 
 def trace_axes(model: Model) -> AxisTrace:

@@ -7,7 +7,7 @@ import math
 from ..graph.operator_traits import traits_of
 from ..graph.tensors import Tensor
 from .labels import Label, Size, grid_source, only_source
-from .step import Step, rule_for
+from .step import Step, axes_of
 
 
 def windows(step: Step) -> list[Label]:
@@ -65,7 +65,7 @@ def _padding(step: Step, size: Size, out: Size, i: int, extent: int, stride: int
     return min(total, max(0, extent + 1 - stride if read is None else read))
 
 
-@rule_for("Pad")
+@axes_of("Pad")
 def pad(step: Step) -> list[Label]:
     """An axis that is padded or cut is shifted."""
     labels, pads = step.labels(), step.entries(1)
@@ -120,7 +120,7 @@ def _reach(tensor: Tensor, axis: int) -> int:
     return min(reaches, default=0)
 
 
-@rule_for("Resize", "Upsample")
+@axes_of("Resize", "Upsample")
 def resize(step: Step) -> list[Label]:
     """Spatial axes in other steps, with half-pixel centres unless the corners are aligned."""
     labels, shape = step.labels(), step.shape()
@@ -150,7 +150,7 @@ def _ratio(step: Step, axis: int) -> float | None:
     return 1 / float(scales[axis]) if scales is not None and len(scales) > axis and scales[axis] else None
 
 
-@rule_for("DepthToSpace", "SpaceToDepth")
+@axes_of("DepthToSpace", "SpaceToDepth")
 def pixel_shuffle(step: Step) -> list[Label]:
     """Blocks of channels laid out as pixels: the grid is finer, and lies where it lay."""
     labels, block = step.labels(), step.attrs["blocksize"]
@@ -159,7 +159,7 @@ def pixel_shuffle(step: Step) -> list[Label]:
     return [labels[0], step.made(1), *spatial]
 
 
-@rule_for("CenterCropPad")
+@axes_of("CenterCropPad")
 def center_crop_pad(step: Step) -> list[Label]:
     """An axis is cut, or padded, on both sides alike; the odd position goes to the end."""
     labels = step.labels()
@@ -174,7 +174,7 @@ def center_crop_pad(step: Step) -> list[Label]:
     return labels
 
 
-@rule_for("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "com.microsoft::QLinearGlobalAveragePool")
+@axes_of("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "com.microsoft::QLinearGlobalAveragePool")
 def global_pool(step: Step) -> list[Label]:
     """Batch and channels."""
     labels = step.labels()

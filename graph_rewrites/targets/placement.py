@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..axes.labels import Source
-from ..axes.trace import AxisTrace
+from ..axes.trace import AxisTrace, lost_behind
 from ..errors import OnnxplainError, UsageError, closest
-from ..graph.reachability import sources
-from ..graph.tensors import Tensor, is_float
+from ..graph.tensors import Tensor
 from ..model.model import Model
 from .axes import spatial_axes
 from .grid import grids_over
@@ -60,8 +59,8 @@ def placement_of(
     if found is None:
         raise OnnxplainError(
             f"{model.name}: the graph does not tell where layer {layer.name!r} {list(layer.shape)} lies on "
-            f"{image.name!r}{_behind(model, trace, layer)}; choose another layer, or placement 'resize' to spread its "
-            "map over the input"
+            f"{image.name!r}{lost_behind(model, trace, layer)}; choose another layer, or placement 'resize' to spread "
+            "its map over the input"
         )
     axes = tuple(index for index, _ in found)
     lengths = [image.shape[axis] for axis in spatial_axes(image)]
@@ -96,16 +95,3 @@ def _along(source: Source | None, size: int | str | None) -> tuple[float, float]
     if source is None:
         return (float(size), (size - 1) / 2) if isinstance(size, int) else (math.nan, math.nan)
     return source.scale, (source.scale - 1) / 2 if _is_even(source, size) else source.offset
-
-
-def _behind(model: Model, trace: AxisTrace, layer: Tensor) -> str:
-    """The first node before the layer behind which its axes are unknown, as the end of a clause."""
-    before = sources(model.graph.nodes, [layer.name])
-    for node in model.graph.nodes:
-        out = node.outputs[0] if node.outputs else None
-        if out is None or out.name not in before or out.shape is None or len(out.shape) < 3 or not is_float(out):
-            continue
-        labels = [label for tensor in node.inputs if tensor.name in trace.labels for label in trace.of(tensor)]
-        if None in trace.of(out) and labels and None not in labels:
-            return f", behind {node.op} (node {node.name or out.name!r})"
-    return ""

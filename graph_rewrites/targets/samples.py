@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_graphsurgeon as gs
 
 from ..axes.labels import Label, Pieces, Source, only_source
-from ..axes.trace import AxisTrace, trace_axes
+from ..axes.trace import AxisTrace, lost_behind, trace_axes
 from ..build.emitter import Emitter
 from ..errors import OnnxplainError
 from ..graph.operator_traits import traits_of
@@ -155,7 +155,8 @@ def samples_first(op: Emitter, tensor: Tensor, what: str) -> Tensor:
     if by is not None:
         why = f"{by.op} (node {by.name or by.outputs[0].name!r}) puts samples together"
     else:
-        why = "the graph does not tell" if samples.is_unknown(tensor) else "they are others"
+        is_lost = samples.is_unknown(tensor)
+        why = f"unknown{lost_behind(op.model, samples.trace, tensor)}" if is_lost else "they are others"
     raise OnnxplainError(
         f"{op.model.name}: the rows of {what} {list(tensor.shape)} are not the images of the batch ({why}); choose "
         "another output with score= (--score), or export the model for one image at a time"
