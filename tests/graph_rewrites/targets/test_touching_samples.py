@@ -113,7 +113,8 @@ def test_images_that_touch_each_other_are_refused(name: str, batch: int | str) -
         assert_one_line(error, operator)
 
 
-@pytest.mark.parametrize("name", TOUCHING)
+# Less the variance of a single value, which is 0.
+@pytest.mark.parametrize("name", sorted(TOUCHING.keys() - {"mean and variance"}))
 def test_one_image_touches_none(name: str) -> None:
     feeds = {"image": f32(np.random.default_rng(2).normal(size=(1, 3, 8, 8)))}
     explained = rewrite(model(TOUCHING[name][0], 1), layers="layer", outputs=["score"])
