@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,7 +15,7 @@ from onnxplain.graph_rewrites.rewrite import rewrite
 from onnxplain.graph_rewrites.targets.scores.expression import is_expression
 
 from ...messages import assert_one_line
-from ...networks import Array, Net, explain
+from ...networks import Array, Net, explain, images, run
 
 SHAPE = (4, 3, 5)
 Function = Callable[[Array], Array]
@@ -151,3 +152,52 @@ def test_what_is_not_understood_is_named_with_its_expression(text: str) -> None:
     assert type(error.value) is kind
     assert_one_line(error, message)
     assert repr(text) in str(error.value) or kind is OnnxplainError
+
+
+def boxes(threshold: float, batch: bool) -> onnx.ModelProto:
+    """Rows of 6 numbers above a threshold, `det` [n, 6], or [1, n, 6], of one image."""
+    net = Net(seed=1)
+    x = net.add("Relu", net.conv(net.input("image", [1, 3, 8, 8]), 3, 6), out="layer")
+    rows = net.add("Transpose", net.add("Reshape", x, net.const([6, 64], np.int64)), perm=[1, 0])
+    first = net.add("Gather", rows, net.const(0, np.int64), axis=1)
+    rows = net.add("Compress", rows, net.add("Greater", first, net.const(threshold)), axis=0)
+    if batch:
+        rows = net.add("Unsqueeze", rows, net.const([0], np.int64))
+    net.output(net.add("Identity", rows, out="det"), [1, "n", 6] if batch else ["n", 6])
+    return net.model()
+
+
+# Of det [n, 6] by numpy, and what is written for [1, n, 6].
+INDEXED: dict[str, tuple[str, Callable[[Array], Any]]] = {
+    "max(det[:, 4])": ("max(det[:, :, 4])", lambda det: [det[:, 4].max()]),
+    "det[2]": ("det[:, 2]", lambda det: det[2]),
+    "det[2, 1:4]": ("det[:, 2, 1:4]", lambda det: det[2, 1:4]),
+    "mean(det, axis=0)": ("mean(det, axis=1)", lambda det: det.mean(axis=0)),
+    "sum(det[:5, 3:], axis=1)": ("sum(det[:, :5, 3:], axis=2)", lambda det: det[:5, 3:].sum(axis=1)),
+    "sum(det)": ("sum(det)", lambda det: [det.sum()]),
+}
+
+
+@pytest.mark.parametrize("text", INDEXED)
+@pytest.mark.parametrize("batch", [False, True], ids=["without a batch axis", "with one"])
+def test_an_output_is_indexed_by_its_own_axes(text: str, batch: bool) -> None:
+    written, value = INDEXED[text]
+    model = boxes(0.1, batch)
+    feeds = images(model, 1)
+    det = run(model, feeds)["det"].reshape(-1, 6)
+    assert len(det) > 5
+    expected = np.asarray(value(det))
+    explained = rewrite(model, score=written if batch else text, layers="layer")
+    for target, score in enumerate(expected):
+        found = explain(explained, feeds, [[target]])["score"]
+        np.testing.assert_allclose(found, [[score]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["max(det[:, 4])", "det[2, 1:4]", "det[0]", "mean(det[:, 4])"])
+def test_what_is_not_there_scores_minus_infinity(text: str) -> None:
+    model = boxes(1e9, batch=False)
+    feeds = images(model, 1)
+    assert run(model, feeds)["det"].shape == (0, 6)
+    found = explain(rewrite(model, score=text, layers="layer", outputs=["score", "cam"]), feeds, [[0]])
+    assert found["score"] == -np.inf
+    assert not found["cam"].any()
