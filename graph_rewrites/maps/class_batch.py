@@ -6,14 +6,14 @@ need no repeat: one row has those of all classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
 from ..build.emitter import Emitter
-from ..graph.node import replace_input, used_tensors
+from ..graph.node import replace_input, subgraphs, used_tensors
 from ..graph.reachability import needed_nodes, tensors_between
 from ..graph.tensors import Tensor
 from ..model.model import Model
@@ -139,8 +139,9 @@ def repeat_samples(op: Emitter, place: ClassBatch | None, score: str, by: Tensor
             for node in nodes:
                 replace_input(node, tensor, result)
     unchanged = {size for tensor in op.model.inputs for size in tensor.shape or ()} - {place.batch}
-    for tensor in op.model.graph.tensors().values():
-        if tensor.name in after and tensor.shape:
+    outer = [tensor for tensor in op.model.graph.tensors().values() if tensor.name in after]
+    for tensor in (*outer, *(tensor for node in nodes for tensor in _inner_tensors(node))):
+        if tensor.shape:
             tensor.shape = [_symbol(size, place.batch, unchanged) for size in tensor.shape]
     with op.scope("repeat"):
         for index, tensor in enumerate(op.model.graph.outputs):
@@ -180,6 +181,15 @@ def _repeated_nodes(place: ClassBatch, path: set[str]) -> list[gs.Node]:
             found.append(node)
             reached.update(tensor.name for tensor in node.outputs if tensor.name)
     return found
+
+
+def _inner_tensors(node: gs.Node) -> Iterator[Tensor]:
+    """What the bodies of a node make and are handed."""
+    for graph in subgraphs(node):
+        yield from graph.inputs
+        for inner in graph.nodes:
+            yield from inner.outputs
+            yield from _inner_tensors(inner)
 
 
 def _outputs(nodes: Sequence[gs.Node]) -> set[str]:
