@@ -77,17 +77,18 @@ def placement_of(
 
 
 def _is_even(source: Source | None, size: int | str | None) -> bool:
-    """Whether cells cover an axis evenly, as far as its size is known: the length of all cells is the input's.
+    """Whether the map is best spread over an axis: the cells cover all of it, or more, as under 'same' padding.
 
-    By how much one-sided padding shifts them is left aside. Of an open size, cell 0 may lie half a cell elsewhere.
+    By how much one-sided padding shifts them is left aside, and cells that see padding alone are not drawn outside
+    (docs/methods.md has what was measured). Of an open size, cell 0 may lie half a cell further in.
     """
     if source is None:
         return True
     if source.is_cut or source.scale <= 0:
         return False
     if isinstance(size, int) and isinstance(source.size, int):
-        return abs(source.size * source.scale - size) <= source.scale / 8
-    return abs(source.offset - (source.scale - 1) / 2) <= source.scale / 2
+        return source.size * source.scale >= size - source.scale / 8
+    return source.offset - (source.scale - 1) / 2 <= source.scale / 2
 
 
 def _along(source: Source | None, size: int | str | None) -> tuple[float, float]:

@@ -257,6 +257,15 @@ def test_under_same_padding_nothing_changes(size: Any) -> None:
     assert one == other
 
 
+def test_cells_that_see_padding_alone_are_not_drawn_outside() -> None:
+    """As in SqueezeNet 1.0, whose last layer is a convolution of 1 x 1 with a padding of 1."""
+    net = Net()
+    x = net.add("Relu", net.conv(net.input("image", ["N", 3, 16, 16]), 3, 4, 1, pads=[1] * 4), out="layer")
+    net.output(net.head(x, 4, 5), ["N", 5])
+    one, other = (rewrite(net.model(), placement=how) for how in ("receptive-field", "resize"))
+    assert one == other
+
+
 def test_an_unknown_placement_is_refused() -> None:
     with pytest.raises(UsageError) as error:
         rewrite(small_cnn(), placement="centre")
