@@ -217,7 +217,7 @@ class Explainer(ExplainedModel):
                 row, column = (int(at) for at in bad[0][:2])
                 chosen = int(targets[min(row, len(targets) - 1), column])
                 what = f"{name} of sample {row}, target {chosen}, is {found[name][tuple(bad[0])]}"
-                raise OnnxplainError(f"{what}; {self._origin(inputs, row, chosen, name)}")
+                raise OnnxplainError(f"{what}; {self._origin(inputs, row, chosen, name, 'score', 'logits')}")
         return found
 
     def _arrays(self, inputs: Arrays, target: Any) -> Arrays:

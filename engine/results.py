@@ -65,7 +65,8 @@ class Results:
             cam = np.abs(attribution).max(axis=-1)
         heatmap = self._heatmap(row, column, at)
         if not np.isfinite(heatmap).all():
-            why = self.origin(row, target, *(f"{name}{at}" for name in ("cam", "input_gradient", "heatmap")))
+            outputs = [*(f"{name}{at}" for name in ("cam", "input_gradient", "heatmap")), "score", "logits"]
+            why = self.origin(row, target, *outputs)
             raise OnnxplainError(f"{source or 'image'}: the map of target {target} is not finite; {why}")
         score = float(self.arrays["score"][row, column])
         if not np.isfinite(score):
