@@ -212,7 +212,7 @@ class Explainer(ExplainedModel):
         found = self._arrays(inputs, target)
         targets = np.atleast_2d(np.asarray(target, np.int64))
         for name in ("score", *(name for name in found if name.split("@")[0] in ("cam", "input_gradient", "heatmap"))):
-            bad = np.argwhere(~np.isfinite(found[name])) if name in found else []
+            bad = np.argwhere(~np.isfinite(found.get(name, np.zeros(0))))
             if len(bad):
                 row, column = (int(at) for at in bad[0][:2])
                 chosen = int(targets[min(row, len(targets) - 1), column])

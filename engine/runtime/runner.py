@@ -75,10 +75,10 @@ class Runner:
         rows = feeds[self.image].shape[0]
         targets = np.atleast_1d(np.asarray(target, np.int64))
         targets = np.ascontiguousarray(np.broadcast_to(targets, (rows, targets.shape[-1])))
-        outside = [] if self.classes is None else targets[(targets < -self.classes) | (targets >= self.classes)]
-        if len(outside):
-            last = self.classes - 1 if self.classes is not None else 0
-            raise UsageError(f"target {outside[0]} is out of range; the model has {self.classes} classes, 0 to {last}")
+        known = self.classes or np.iinfo(np.int64).max
+        outside = targets[(targets < -known) | (targets >= known)]
+        if outside.size:
+            raise UsageError(f"target {outside[0]} is out of range; the model has {known} classes, 0 to {known - 1}")
         height, width = self.fixed_batch or rows, self.fixed_targets or targets.shape[1]
         bands = []
         for first in range(0, rows, height):

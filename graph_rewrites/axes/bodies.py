@@ -133,7 +133,7 @@ def _agreed(several: Sequence[Labels]) -> Labels:
     if first is None or any(labels is None or len(labels) != len(first) for labels in others):
         return None
     result: list[Label] = []
-    for each in zip(*several, strict=True):  # type: ignore[arg-type]
+    for each in zip(*(labels or [] for labels in several), strict=True):
         said = [label for label in each if label != ()] or [()]
         result.append(said[0] if all(label == said[0] for label in said) else None)
     return result

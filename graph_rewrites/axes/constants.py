@@ -91,7 +91,8 @@ def _evaluated(nodes: list[gs.Node], wanted: Tensor, opset: int, size: tuple[int
         return numpy_helper.to_array(weights[wanted.name])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     try:
-        return np.asarray(ReferenceEvaluator(model).run(None, {})[0])
+        (found,) = ReferenceEvaluator(model).run(None, {})
+        return np.asarray(found)
     except Exception:  # whatever onnx's evaluator lacks or refuses, these values stay unknown
         return None
 

@@ -81,9 +81,10 @@ class Step:
 
     def sized_like(self) -> Labels:
         """The labels of the tensor whose whole shape is what the second input holds; None where it is another."""
-        maker = self.node.inputs[1].inputs[0] if len(self.node.inputs) > 1 and self.node.inputs[1].inputs else None
-        is_whole = maker is not None and maker.op == "Shape" and not {"start", "end"} & set(maker.attrs)
-        return self._known.get(maker.inputs[0].name) if is_whole else None
+        for maker in self.node.inputs[1].inputs if len(self.node.inputs) > 1 else ():
+            if maker.op == "Shape" and not {"start", "end"} & set(maker.attrs):
+                return self._known.get(maker.inputs[0].name)
+        return None
 
     def is_constant(self, index: int) -> bool:
         """Whether an input is a weight, or computed from weights alone."""

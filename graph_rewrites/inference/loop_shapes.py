@@ -64,7 +64,8 @@ def _open_what_differs(own: onnx.TypeProto, other: onnx.TypeProto) -> bool:
 
 
 def _body(node: onnx.NodeProto) -> onnx.GraphProto:
-    return next(attribute.g for attribute in node.attribute if attribute.name == "body")
+    found: onnx.GraphProto = next(attribute.g for attribute in node.attribute if attribute.name == "body")
+    return found
 
 
 def _has_shape(kind: onnx.TypeProto | None) -> bool:

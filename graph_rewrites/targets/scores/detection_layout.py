@@ -102,7 +102,7 @@ def _is_whole(tensor: Tensor) -> bool:
         node = tensor.inputs[0]
         is_moved = node.op in ("Cast", "Gather", "GatherND", "GatherElements", "Slice", "Compress", "Expand", "Tile")
         if not is_moved and not traits_of(node).values:
-            return node.op == "Floor"
+            return bool(node.op == "Floor")
         tensor = node.inputs[0]
     return not is_float(tensor)
 

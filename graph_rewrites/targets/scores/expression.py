@@ -153,7 +153,7 @@ def _reduced(op: Emitter, function: str, tensor: Tensor, axes: list[int]) -> Ten
 
 def _nothing(op: Emitter, like: Tensor) -> Tensor:
     """The score of what is not there, such as a box."""
-    return op.cast_like(op.constant(np.float32(-np.inf)), like)
+    return op.cast_like(op.constant(np.array(-np.inf, np.float32)), like)
 
 
 def _picked(op: Emitter, tensor: Tensor, axis: int, at: int) -> Tensor:

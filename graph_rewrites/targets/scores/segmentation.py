@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import onnx_graphsurgeon as gs
 
@@ -43,7 +46,7 @@ def decision_threshold(tensor: Tensor) -> float:
     Raises:
         OnnxplainError: one class of a softmax of more: the others are needed to tell what is predicted.
     """
-    later = []
+    later: list[gs.Node] = []
     current = tensor
     while len(current.inputs) == 1:
         node = current.inputs[0]
@@ -77,8 +80,8 @@ def _size_along(node: gs.Node) -> int | str | None:
 
 def _carried(value: float, later: list[gs.Node]) -> np.ndarray:
     """A value behind nodes that scale it, the last of them first; constants of several values count by their mean."""
-    functions = {"Mul": np.multiply, "Add": np.add, "Sub": np.subtract, "Div": np.divide, "Max": np.maximum}
-    functions |= {"Min": np.minimum, "Clip": np.clip}
+    functions: dict[str, Callable[..., Any]] = {"Mul": np.multiply, "Add": np.add, "Sub": np.subtract}
+    functions |= {"Div": np.divide, "Max": np.maximum, "Min": np.minimum, "Clip": np.clip}
     result = np.asarray(value)
     for node in reversed(later):
         constants = [value_of(each) for each in node.inputs]
