@@ -225,7 +225,8 @@ class Explainer(ExplainedModel):
 
     def _origin(self, inputs: Arrays, row: int, target: int, *outputs: str) -> str:
         """Where what is not finite in outputs of one sample arose."""
-        found = self.runner.origin(self.runner.rows_of(inputs, row, row + 1), target, outputs)
+        own = self.runner.rows_of(inputs, row, row + 1) | (self._passes.identity_inputs if self._passes else {})
+        found = self.runner.origin(own, target, outputs)
         return found or "the model overflows on it"
 
     def _sample(self, place: int, source: Source) -> _Sample:

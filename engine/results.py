@@ -63,14 +63,18 @@ class Results:
         cam = self._cam(row, column, at)
         if cam is None and is_pixelwise and attribution is not None:
             cam = np.abs(attribution).max(axis=-1)
+        score = float(self.arrays["score"][row, column])
+        if score == -np.inf:
+            raise OnnxplainError(
+                f"{source or 'image'}: the score of target {target} is -inf; there is nothing to score, such as a box"
+            )
         heatmap = self._heatmap(row, column, at)
         if not np.isfinite(heatmap).all():
             outputs = [*(f"{name}{at}" for name in ("cam", "input_gradient", "heatmap")), "score", "logits"]
             why = self.origin(row, target, *outputs)
             raise OnnxplainError(f"{source or 'image'}: the map of target {target} is not finite; {why}")
-        score = float(self.arrays["score"][row, column])
         if not np.isfinite(score):
-            why = "there is nothing to score, such as a box" if score == -np.inf else self.origin(row, target, "score")
+            why = self.origin(row, target, "score")
             raise OnnxplainError(f"{source or 'image'}: the score of target {target} is {score}; {why}")
         logits = self._logits(row)
         index = self._class_index(row, column, target)

@@ -25,6 +25,7 @@ class MultiPassRunner:
     Attributes:
         record: the model's, with the method's name.
         others: names of the further inputs that a caller feeds.
+        identity_inputs: further inputs that the method feeds, with values that change nothing.
     """
 
     def __init__(
@@ -35,9 +36,9 @@ class MultiPassRunner:
         progress: Progress = silent,
     ) -> None:
         self._method, self._runner, self._options, self._progress = method, runner, options or {}, progress
-        self._identity_inputs = method.identity_inputs(runner)
+        self.identity_inputs = method.identity_inputs(runner)
         self.record = {**runner.record, "method": method.name}
-        self.others = [name for name in runner.others if name not in self._identity_inputs]
+        self.others = [name for name in runner.others if name not in self.identity_inputs]
 
     def run(self, inputs: Arrays, target: Any) -> Arrays:
         """The same arrays as one run of an explained model gives, and what else the method reports, [N, K].
@@ -52,7 +53,7 @@ class MultiPassRunner:
         found = []
         for row in range(rows):
             single = self._runner.rows_of(inputs, row, row + 1)
-            base = self._runner.run({**single, **self._identity_inputs}, targets[row])
+            base = self._runner.run({**single, **self.identity_inputs}, targets[row])
             resolved = _classes(base, targets[row], self.record)
             sample = Sample(self._runner, single, resolved, base, self._progress)
             arrays = {name: value.astype(np.float32) for name, value in self._finished(sample).items()}

@@ -54,7 +54,8 @@ class Float64Session:
                     *TRAINING,
                 ],
             )
-        return [np.asarray(value) for value in self._evaluators[key].run(list(names), feeds)]
+        with np.errstate(all="ignore"):  # what is not finite is seen by its values
+            return [np.asarray(value) for value in self._evaluators[key].run(list(names), feeds)]
 
 
 def _only(model: onnx.ModelProto, outputs: Sequence[str], given: AbstractSet[str]) -> onnx.ModelProto:
