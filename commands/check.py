@@ -12,7 +12,8 @@ from ..engine import embedded
 from ..engine.gradcheck.certificate import certify
 from ..engine.gradcheck.random_inputs import SIDE
 from ..engine.records.tables import certificate_report
-from .shared.options import Json, Model, Providers, Score
+from ..graph_rewrites.targets.placement import RECEPTIVE_FIELD
+from .shared.options import Json, Model, Placement, Providers, Score
 from .shared.output import show, steps
 
 
@@ -20,6 +21,7 @@ def check(
     model: Model = None,
     layer: Annotated[str | None, typer.Option("--layer", help="Layer; default: the last convolutional one.")] = None,
     score: Score = None,
+    placement: Placement = RECEPTIVE_FIELD,
     providers: Providers = None,
     side: Annotated[int, typer.Option(help="Pixels, for spatial axes with open sizes.")] = SIDE,
     as_json: Json = False,
@@ -29,6 +31,7 @@ def check(
         model or embedded.MODEL,
         layers=layer,
         score=score,
+        placement=placement,
         providers=providers,
         side=side,
         progress=partial(steps, doing="checking"),

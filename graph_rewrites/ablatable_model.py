@@ -19,7 +19,7 @@ from .pipeline.publish import image_layout
 from .targets.axes import channel_axis
 from .targets.grid import first_image, grid_of, image_input, locate
 from .targets.layers import choose_layers
-from .targets.placement import RECEPTIVE_FIELD, placement_of
+from .targets.placement import RECEPTIVE_FIELD, RESIZE, placement_of
 from .targets.samples import named_rows, require_samples, sample_axes
 from .targets.scores.score import ScoreSource, as_matrix, explained_scores, find_logits
 
@@ -55,13 +55,13 @@ def ablation_model(
     axes = sample_axes(work)
     if not axes.sources:
         require_samples(work, axes, first_image(work, logits.tensor), logits.tensor)
-    chosen = choose_layers(work, logits.tensor.name, layers)
+    chosen = choose_layers(work, logits.tensor.name, layers, placement == RESIZE)
     if len(chosen) > 1:
         raise UsageError(f"{work.name}: one layer at a time can be ablated, not {len(chosen)}; name one")
     (layer,) = chosen
     image, name = image_input(work, axes.trace, layer), layer.name
     place = placement_of(work, axes.trace, layer, image, placement)
-    tokens = locate(work, axes.trace, layer, image)
+    tokens = locate(work, axes.trace, layer, image, placement == RESIZE)
     forward = list(work.graph.nodes)
     require_samples(work, axes, image, logits.tensor)
     rows = [*named_rows(work, axes), *logits.inputs.values()]

@@ -11,6 +11,7 @@ import onnx
 
 from ...graph_rewrites.model.model import ModelSource, load, parse
 from ...graph_rewrites.rewrite import rewrite
+from ...graph_rewrites.targets.placement import RECEPTIVE_FIELD
 from ...graph_rewrites.targets.scores.score import ScoreSource
 from ...graph_rewrites.verification import coverage, open_sizes, spatial_axes_of, verification_model
 from ..multi_pass.registry import Progress, silent
@@ -18,7 +19,8 @@ from ..runtime.runner import Arrays, Runner
 from .differences import DifferenceCheck
 from .finding import Finding, not_checked
 from .independence import classes_apart, finite, images_apart
-from .placement import cells_of, placement
+from .placement import cells_of
+from .placement import placement as placement_of_map
 from .preservation import preservation
 from .random_inputs import SIDE, random_inputs
 
@@ -56,6 +58,7 @@ def certify(
     *,
     layers: str | None = None,
     score: ScoreSource | None = None,
+    placement: str = RECEPTIVE_FIELD,
     providers: Sequence[str] | None = None,
     side: int = SIDE,
     seed: int = 0,
@@ -73,6 +76,7 @@ def certify(
         model: path or `ModelProto`.
         layers: the layer; default: the last convolutional one.
         score: the model output to explain; needed where there are several.
+        placement: where the map has the layer's cells, as in `rewrite`.
         providers: ONNX Runtime providers.
         side: pixels, for spatial axes whose size is open.
         seed: of the random inputs and directions.
@@ -81,7 +85,7 @@ def certify(
     Raises:
         UsageError, OnnxplainError: as `onnxplain.rewrite`.
     """
-    subject = _Subject(model, layers, score, providers, side, seed)
+    subject = _Subject(model, layers, score, placement, providers, side, seed)
     record = subject.runner.record
     ends = (subject.layer, subject.runner.image)
     to_layer, to_input = (coverage(subject.source, start, record["score"]["logits"], score) for start in ends)
@@ -100,13 +104,14 @@ class _Subject:
         model: ModelSource,
         layers: str | None,
         score: ScoreSource | None,
+        placement: str,
         providers: Sequence[str] | None,
         side: int,
         seed: int,
     ) -> None:
         self.source, self._score, self._providers = parse(model), score, providers
         self._original = load(self.source)
-        self._explained = rewrite(self.source, layers=layers, score=score, outputs=OUTPUTS)
+        self._explained = rewrite(self.source, layers=layers, score=score, outputs=OUTPUTS, placement=placement)
         self.runner = Runner(self._explained, providers)
         (self.layer,) = self.runner.record["layers"]
         self._rng = np.random.default_rng(seed)
@@ -168,7 +173,7 @@ class _Subject:
         axes, are_tokens = spatial_axes_of(self.source, image, self.layer)
         sizes = (feeds[image].shape, activation.shape[2:])
         cells = cells_of(self.runner.record, self.layer, axes, *sizes, are_tokens)
-        return [placement(self.runner, feeds, self._top[:1], activation, cells)]
+        return [placement_of_map(self.runner, feeds, self._top[:1], activation, cells)]
 
     @cached_property
     def _differences(self) -> DifferenceCheck:

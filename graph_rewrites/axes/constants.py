@@ -1,6 +1,8 @@
-"""Small tensors that follow from sizes and constants alone, such as where a centre crop begins."""
+"""Small tensors that follow from sizes and constants alone, such as where a centre crop begins, or a new shape."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -11,40 +13,82 @@ from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
 from ..graph.node import subgraphs
 from ..graph.tensors import Tensor, value_of
+from .labels import Label, Size, length, only_source
 
 MOST = 64  # nodes
 MAX_VALUES = 64
-# Two sizes for each open axis, as (of the first axis, more for each after): what is the same for both depends on none.
+# Two sizes for each open axis, of the first symbol and more for each after: what is the same for both depends on none.
 OPEN = ((37, 11), (53, 5))
 
+Known = Mapping[str, "Sequence[Label] | None"]
 
-def known_value(tensor: Tensor, opset: int) -> np.ndarray | None:
+
+def size_of(label: Label, size: Size) -> Size:
+    """The size of an axis: as inference has it, or as its label does where that knows more."""
+    if isinstance(size, int) or not isinstance(label, tuple):
+        return size
+    known = length(label)
+    if known is not None:
+        return known if label else size
+    source = only_source(label)
+    return size if source is None or source.size is None else source.size
+
+
+def known_value(tensor: Tensor, opset: int, known: Known) -> np.ndarray | None:
     """The tensor's values; None where they depend on inputs, or on sizes that are open."""
     constant = value_of(tensor)
     if constant is not None:
         return constant
-    one, other = _for_open_sizes(tensor, opset)
+    (one, other), _ = _for_open_sizes(tensor, opset, known)
     return one if one is not None and other is not None and np.array_equal(one, other) else None
 
 
-def known_entries(tensor: Tensor, opset: int) -> list[float | None] | None:
-    """The values of a vector, None of those that depend on open sizes; None where any depends on inputs."""
+def known_entries(tensor: Tensor, opset: int, known: Known) -> list[Size] | None:
+    """The values of a vector of integers: numbers, symbols of open sizes, None of what is computed from those.
+
+    Returns None where any depends on inputs.
+    """
     constant = value_of(tensor)
-    one, other = (constant, constant) if constant is not None else _for_open_sizes(tensor, opset)
+    if constant is not None:
+        return [int(value) for value in constant.ravel()]
+    (one, other), symbols = _for_open_sizes(tensor, opset, known)
     if one is None or other is None or one.shape != other.shape:
         return None
-    pairs = zip(one.ravel().tolist(), other.ravel().tolist(), strict=True)
-    return [value if value == second else None for value, second in pairs]
+    named = {pair: symbol for symbol, pair in symbols.items()}
+    pairs = [(int(a), int(b)) for a, b in zip(one.ravel(), other.ravel(), strict=True)]
+    return [a if a == b else named.get((a, b)) for a, b in pairs]
 
 
-def _for_open_sizes(tensor: Tensor, opset: int) -> list[np.ndarray | None]:
-    """The tensor's values for each choice of the open sizes; None where they depend on inputs."""
+def _for_open_sizes(
+    tensor: Tensor, opset: int, known: Known
+) -> tuple[tuple[np.ndarray | None, np.ndarray | None], dict[str, tuple[int, int]]]:
+    """The tensor's values for each choice of the open sizes, None where they depend on inputs; and these choices."""
     nodes = _makers(tensor) if tensor.inputs else None
-    return [None if nodes is None else _evaluated(nodes, tensor, opset, size) for size in OPEN]
+    if nodes is None:
+        return (None, None), {}
+    shapes: dict[str, list[Size]] = {}
+    for node in (node for node in nodes if node.op == "Shape"):
+        read = node.inputs[0]
+        labels = known.get(read.name) or [None] * len(read.shape)
+        sizes = [size_of(label, size) for label, size in zip(labels, read.shape, strict=True)]
+        shapes[read.name] = [
+            f"{read.name}, {i}" if size is None or str(size).startswith("unk__") else size
+            for i, size in enumerate(sizes)
+        ]
+    every = dict.fromkeys(size for sizes in shapes.values() for size in sizes if isinstance(size, str))
+    symbols = {symbol: (OPEN[0][0] + i * OPEN[0][1], OPEN[1][0] + i * OPEN[1][1]) for i, symbol in enumerate(every)}
+    found = []
+    for which in (0, 1):
+        numbers = {
+            name: [symbols[size][which] if isinstance(size, str) else int(size or 0) for size in sizes]
+            for name, sizes in shapes.items()
+        }
+        found.append(_evaluated(nodes, tensor, opset, numbers))
+    return (found[0], found[1]), symbols
 
 
 def _makers(tensor: Tensor) -> list[gs.Node] | None:
-    """The nodes that make the tensor from sizes and constants, in order; None where it takes others."""
+    """The nodes that make the tensor from sizes and constants, in any order; None where it takes others."""
     waiting, found = [tensor], dict[int, gs.Node]()
     while waiting:
         current = waiting.pop()
@@ -62,17 +106,15 @@ def _makers(tensor: Tensor) -> list[gs.Node] | None:
             waiting.extend(node.inputs)
         elif node.inputs[0].shape is None:
             return None
-    return list(found.values())[::-1]
+    return list(found.values())
 
 
-def _evaluated(nodes: list[gs.Node], wanted: Tensor, opset: int, size: tuple[int, int]) -> np.ndarray | None:
+def _evaluated(nodes: list[gs.Node], wanted: Tensor, opset: int, shapes: Mapping[str, list[int]]) -> np.ndarray | None:
     weights: dict[str, onnx.TensorProto] = {}
     protos = []
     for node in nodes:
         if node.op == "Shape":
-            first, more = size
-            known = [each if isinstance(each, int) else first + more * i for i, each in enumerate(node.inputs[0].shape)]
-            sizes = np.array(known, np.int64)
+            sizes = np.array(shapes[node.inputs[0].name], np.int64)
             sizes = sizes[node.attrs.get("start", 0) : node.attrs.get("end", len(sizes))]
             weights[node.outputs[0].name] = numpy_helper.from_array(sizes, node.outputs[0].name)
             continue
@@ -83,18 +125,17 @@ def _evaluated(nodes: list[gs.Node], wanted: Tensor, opset: int, size: tuple[int
                     return None
                 weights[tensor.name] = numpy_helper.from_array(np.asarray(value), tensor.name)
         protos.append(OnnxExporter.export_node(node))
-    made = {name for proto in protos for name in proto.output}
+    if wanted.name in weights:
+        return numpy_helper.to_array(weights[wanted.name])
     graph = onnx.helper.make_graph(
         _sorted(protos, set(weights)), "sizes", [], [onnx.ValueInfoProto(name=wanted.name)], list(weights.values())
     )
-    if wanted.name not in made:
-        return numpy_helper.to_array(weights[wanted.name])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     try:
         (found,) = ReferenceEvaluator(model).run(None, {})
-        return np.asarray(found)
     except Exception:  # whatever onnx's evaluator lacks or refuses, these values stay unknown
         return None
+    return np.asarray(found)
 
 
 def _sorted(protos: list[onnx.NodeProto], known: set[str]) -> list[onnx.NodeProto]:

@@ -27,6 +27,7 @@ class Source:
         scale: the distance of two positions, in positions of `image`; negative where it is mirrored.
         offset: where position 0 lies, in positions of `image`.
         is_cut: whether positions of `image` were cut off, added or mirrored on the way, beside what windows do.
+        view: the pieces that this axis is, so that it can be folded and split as a whole; else None.
     """
 
     tensor: str
@@ -36,6 +37,12 @@ class Source:
     scale: float = 1.0
     offset: float = 0.0
     is_cut: bool = False
+    view: Pieces | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether an operator made the axis anew, as a convolution makes channels."""
+        return self.image is None and self.view is None
 
 
 @dataclass(frozen=True)
@@ -135,8 +142,14 @@ def joined(parts: Sequence[Part]) -> Label:
         else:
             runs.append(part)
     if len(runs) == 1 and runs[0].start == 0 and runs[0].size in (length(runs[0].fold), _symbol(runs[0].fold)):
-        return runs[0].fold
+        return plain(runs[0].fold)
     return Pieces(tuple(runs))
+
+
+def plain(fold: Fold) -> Label:
+    """The fold; the pieces that it is where it goes through all of a view of some."""
+    source = only_source(fold)
+    return fold if source is None or source.view is None else source.view
 
 
 def _symbol(fold: Fold) -> Size:
@@ -170,7 +183,7 @@ def merged(a: Label, b: Label) -> Label:
         return None
     one, other = only_source(a), only_source(b)
     for made, label in ((one, b), (other, a)):  # what an operator made anew lies where it is added to
-        if made is not None and made.image is None:
+        if made is not None and made.is_made:
             return label
     if one is None or other is None:
         return a if isinstance(a, tuple) and isinstance(b, tuple) and _same_images(a, b) else None

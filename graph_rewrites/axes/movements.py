@@ -25,6 +25,10 @@ def reshape(step: Step) -> list[Label]:
     """The digits of all axes, grouped otherwise; which axes a Squeeze or Unsqueeze means is known exactly."""
     labels, before, after = step.labels(), step.shape(), list(step.out.shape)
     axes = step.value(1)
+    asked = step.entries(1) if step.node.op == "Reshape" else None
+    if asked is not None and len(asked) == len(after):  # 0 and -1 aside
+        pairs = zip(asked, after, strict=True)
+        after = [one if isinstance(one, str) or (isinstance(one, int) and one > 0) else size for one, size in pairs]
     if step.node.op == "Unsqueeze" and axes is not None:
         new = {int(axis) % step.rank for axis in axes.ravel()}
         rest = iter(labels)
@@ -74,7 +78,7 @@ def concat(step: Step) -> list[Label]:
 
 def _is_made(fold: Fold) -> bool:
     """Whether the axis goes through what operators made anew, such as channels."""
-    return all(digit.source.image is None for digit in fold)
+    return all(digit.source.is_made for digit in fold)
 
 
 @axes_of("Slice")
@@ -108,7 +112,7 @@ def _sliced(step: Step, axis: int, label: Label, size: Size, start: int, end: in
     if jump != 1 or not isinstance(size, int):
         if jump == 1 and start >= 0 and isinstance(label, Pieces):
             return _dropped_front(label, start)
-        return step.made(axis) if source is not None and source.image is None else None
+        return step.made(axis) if source is not None and source.is_made else None
     low, high, _ = slice(start, end).indices(size)
     if isinstance(label, tuple) and _is_made(label):
         return step.made(axis) if high - low != size else label
@@ -191,7 +195,7 @@ def split_at(step: Step, index: int) -> list[Label]:
     elif source is not None and source.image is not None and source.image[1] != 0:
         out, at = step.node.outputs[index], source.offset + source.scale * sum(known[:index])
         labels[axis] = whole(Source(out.name, axis, known[index], source.image, source.scale, at, is_cut=True))
-    elif source is not None and source.image is None:
+    elif source is not None and source.is_made:
         labels[axis] = whole(Source(step.node.outputs[index].name, axis, known[index]))
     else:
         labels[axis] = cut(labels[axis], shape[axis], sum(known[:index]), sum(known))
@@ -204,7 +208,7 @@ def expand(step: Step) -> list[Label]:
     labels, shape = step.labels(), step.shape()
     lead = step.rank - len(labels)
     kept = [
-        label if shape[i] == step.out.shape[lead + i] and shape[i] is not None else None
+        label if label == () or (shape[i] == step.out.shape[lead + i] and shape[i] is not None) else None
         for i, label in enumerate(labels)
     ]
     return [*[()] * lead, *(label if shape[i] != 1 else () for i, label in enumerate(kept))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .labels import Digit, Label, Pieces, Size, Source, parts_of
+from .labels import Digit, Label, Pieces, Size, Source, parts_of, plain, whole
 
 Item = tuple[Label, Size]  # a single digit, or an axis that cannot be taken apart, with its size
 
@@ -32,6 +32,8 @@ def _sources(labels: Iterable[Label]) -> set[Source]:
 
 
 def _items(label: Label, size: Size) -> list[Item]:
+    if isinstance(label, Pieces) and isinstance(size, int) and size > 1:
+        label = whole(Source("pieces", 0, size, view=label))
     if isinstance(label, tuple) and label:
         return [((digit,), digit.size) for digit in label]
     return [] if label == () and size == 1 else [(label, size)]
@@ -109,7 +111,8 @@ def _fold(items: Sequence[Item]) -> Label:
     """The axis that items make, the first of them slowest."""
     items = [item for item in items if item[0] != () or item[1] != 1]
     if len(items) == 1:
-        return items[0][0]
+        label = items[0][0]
+        return plain(label) if isinstance(label, tuple) else label
     if not items:
         return ()
     if any(label is None or isinstance(label, Pieces) for label, _ in items):
@@ -118,7 +121,7 @@ def _fold(items: Sequence[Item]) -> Label:
     for label, size in items:
         assert isinstance(label, tuple)
         digits.extend(label or (Digit(Source("", 0, size), 1, size),))
-    return tuple(_contiguous(digits))
+    return plain(tuple(_contiguous(digits)))
 
 
 def _contiguous(digits: Sequence[Digit]) -> list[Digit]:

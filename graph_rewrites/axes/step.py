@@ -13,7 +13,7 @@ import onnx_graphsurgeon as gs
 from ..graph.node import view
 from ..graph.tensors import Tensor, value_of
 from ..model.model import Model
-from .constants import known_entries, known_value
+from .constants import known_entries, known_value, size_of
 from .labels import Fold, Label, Size, Source, grid_source, merged, only_source, overlaid, whole
 
 Labels: TypeAlias = list[Label] | None  # of a tensor's axes; None where its rank is unknown
@@ -39,8 +39,10 @@ class Step:
         self.meetings: list[tuple[Source, Source]] = []  # axes of two inputs that go position by position
 
     def shape(self, index: int = 0) -> list[Size]:
-        """The sizes of an input."""
-        return list(self.node.inputs[index].shape)
+        """The sizes of an input, as inference or its labels know them."""
+        sizes = list(self.node.inputs[index].shape)
+        labels = self.inputs[index] or [None] * len(sizes)
+        return [size_of(label, size) for label, size in zip(labels, sizes, strict=True)]
 
     def labels(self, index: int = 0) -> list[Label]:
         """The labels of an input's axes."""
@@ -55,12 +57,18 @@ class Step:
     def known(self, index: int) -> np.ndarray | None:
         """The values of an input that is constant, or follows from sizes that are known."""
         inputs = self.node.inputs
-        return known_value(inputs[index], self.opset) if index < len(inputs) and inputs[index].name else None
+        return (
+            known_value(inputs[index], self.opset, self._known) if index < len(inputs) and inputs[index].name else None
+        )
 
-    def entries(self, index: int) -> list[float | None] | None:
-        """The values of a vector, as far as they do not depend on sizes that are open; None where nothing is known."""
+    def entries(self, index: int) -> list[Size] | None:
+        """The values of a vector of integers: numbers, symbols of open sizes, or None; None where nothing is known."""
         inputs = self.node.inputs
-        return known_entries(inputs[index], self.opset) if index < len(inputs) and inputs[index].name else None
+        return (
+            known_entries(inputs[index], self.opset, self._known)
+            if index < len(inputs) and inputs[index].name
+            else None
+        )
 
     def merge(self, a: Label, b: Label) -> Label:
         """The label of an axis that two inputs share element by element."""

@@ -77,7 +77,7 @@ def pad(step: Step) -> list[Label]:
                 labels[axis] = step.gridded(axis, labels[axis], math.nan, math.nan, cut=True)
         return labels
     for i, axis in enumerate(chosen):
-        before, after = pads[i], pads[len(chosen) + i]
+        before, after = (pad if isinstance(pad, int) else None for pad in (pads[i], pads[len(chosen) + i]))
         if before == after == 0:
             continue
         if step.attrs.get("mode") == "wrap" or axis == 0:
@@ -96,7 +96,7 @@ def pad(step: Step) -> list[Label]:
 def _is_made(label: Label) -> bool:
     """Whether the axis is one that an operator made, such as channels."""
     source = only_source(label)
-    return source is not None and source.image is None
+    return source is not None and source.is_made
 
 
 def _reach(tensor: Tensor, axis: int) -> int:
@@ -125,10 +125,12 @@ def resize(step: Step) -> list[Label]:
     """Spatial axes in other steps, with half-pixel centres unless the corners are aligned."""
     labels, shape = step.labels(), step.shape()
     mode = step.attrs.get("coordinate_transformation_mode", "half_pixel")
+    asked = step.entries(3) if step.node.op == "Resize" else None
     for axis, label in enumerate(labels):
         size, out, ratio = shape[axis], step.out.shape[axis], _ratio(step, axis)
+        out = asked[axis] if asked and len(asked) == step.rank and not isinstance(out, int) else out
         source = grid_source(label)
-        if ratio == 1 or (size == out and size is not None):
+        if label == () or ratio == 1 or (size == out and size is not None):
             continue
         if source is None or source.image is None or source.image[1] == 0:
             labels[axis] = None
@@ -137,7 +139,8 @@ def resize(step: Step) -> list[Label]:
         elif ratio is None or mode in ("align_corners", "tf_crop_and_resize"):
             labels[axis] = step.made(axis, source, math.nan)
         else:
-            labels[axis] = step.made(axis, source, ratio, 0.0 if mode == "asymmetric" else (ratio - 1) / 2)
+            is_shifted = mode == "asymmetric" and step.attrs.get("mode") in ("linear", "cubic")  # others repeat cells
+            labels[axis] = step.made(axis, source, ratio, 0.0 if is_shifted else (ratio - 1) / 2)
     return labels
 
 

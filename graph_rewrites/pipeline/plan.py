@@ -17,9 +17,9 @@ from ..maps.registry import Method, find_method
 from ..model.metadata import read_metadata
 from ..model.model import Model
 from ..targets.axes import has_spatial_extent
-from ..targets.grid import Located, as_floats, first_image, image_input, locate
+from ..targets.grid import Located, as_floats, first_image, grids_over, image_input, locate
 from ..targets.layers import adds_a_bias, choose_layers
-from ..targets.placement import Placement, placement_of
+from ..targets.placement import RESIZE, Placement, placement_of
 from ..targets.quantised_layer import real_layer
 from ..targets.samples import SampleAxes, named_rows, require_samples, sample_axes
 from ..targets.scores.score import Logits, ScoreSource, find_logits
@@ -115,7 +115,8 @@ def plan(
     samples = sample_axes(model)
     if not samples.sources:
         require_samples(model, samples, first_image(model, logits.tensor), logits.tensor)
-    chosen = [] if found.at in ("input", "model") else choose_layers(model, logits.tensor.name, layers)
+    assume = placement == RESIZE
+    chosen = [] if found.at in ("input", "model") else choose_layers(model, logits.tensor.name, layers, assume)
     chosen = [real_layer(model, tensor) for tensor in chosen]
     image = image_input(model, samples.trace, chosen[0]) if chosen else first_image(model, logits.tensor)
     require_samples(model, samples, image, logits.tensor)
@@ -141,7 +142,7 @@ def plan(
         forward=tuple(model.graph.nodes),
         placements=tuple(placement_of(model, samples.trace, tensor, image, placement) for tensor in chosen),
         places=_places(model, samples, image, logits.tensor, placement) if found.at == "model" else {},
-        tokens=tuple(locate(model, samples.trace, tensor, image) for tensor in chosen),
+        tokens=tuple(locate(model, samples.trace, tensor, image, assume) for tensor in chosen),
         rows=tuple(named_rows(model, samples)) + tuple(logits.inputs.values()),
     )
 
@@ -155,11 +156,17 @@ def _places(
         OnnxplainError: one has no row per image, or lies the graph does not tell where.
     """
     path = tensors_between(model.graph.nodes, [image.name], [score.name])
-    found = {}
+    found: dict[str, Placement | None] = {}
     for node in model.graph.nodes:
         tensor = node.outputs[0]
-        if not adds_a_bias(node, path) or len(tensor.shape or ()) != len(image.shape) or not has_spatial_extent(tensor):
+        if not adds_a_bias(node, path) or len(tensor.shape or ()) != len(image.shape):
             continue
+        if not has_spatial_extent(tensor):
+            found[tensor.name] = None
+            continue
+        labels = samples.trace.of(tensor)
+        if node.op == "Add" and None not in labels and grids_over(samples.trace, tensor, image) is None:
+            continue  # what is added to is no map, such as the table of an attention
         if not samples.are_rows(tensor):
             raise OnnxplainError(
                 f"{model.name}: layer {tensor.name!r} {list(tensor.shape)} {samples.why_no_rows(tensor)}; choose a "

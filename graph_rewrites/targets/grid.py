@@ -13,6 +13,7 @@ from ..graph.operator_traits import traits_of
 from ..graph.reachability import reach, sources
 from ..graph.tensors import Tensor, is_float, value_of
 from ..model.model import Model
+from .assumed_grid import assumed_tokens
 from .axes import has_spatial_extent, layout, spatial_axes
 
 
@@ -62,8 +63,10 @@ class Located:
     tokens: Tokens | tuple[Source, ...]
 
 
-def locate(model: Model, trace: AxisTrace, tensor: Tensor, image: Tensor) -> Located | None:
+def locate(model: Model, trace: AxisTrace, tensor: Tensor, image: Tensor, assume: bool = False) -> Located | None:
     """Where a layer's tokens lie on the image; None of a layer with spatial axes of its own.
+
+    `assume`: what the graph does not tell is taken as `assumed_tokens` has it.
 
     Raises:
         OnnxplainError: the graph does not tell.
@@ -71,6 +74,8 @@ def locate(model: Model, trace: AxisTrace, tensor: Tensor, image: Tensor) -> Loc
     if not holds_tokens(tensor, image):
         return None
     axis, tokens = tokens_of(trace, tensor, image)
+    if tokens is None and assume:
+        tokens = assumed_tokens(model, tensor, image)
     tensors = model.graph.tensors()
     if tokens is None or (isinstance(tokens, tuple) and any(source.tensor not in tensors for source in tokens)):
         raise OnnxplainError(

@@ -12,13 +12,12 @@ from ..graph.operator_traits import traits_of
 from ..graph.reachability import reach, sources, tensors_between
 from ..graph.tensors import Tensor, value_of
 from ..model.model import Model
+from .assumed_grid import MAX_EXTRA_TOKENS, assumed_tokens, may_be_a_grid
 from .axes import channel_axis, has_spatial_extent
-from .grid import fills_a_grid, image_input
+from .grid import fills_a_grid, holds_tokens, image_input
 from .samples import SampleAxes, sample_axes
 
 ALL = "all"
-# Class, distillation and register tokens that a score reads: DeiT has 2, DINOv2 with registers 5.
-MAX_EXTRA_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,12 @@ def candidate_layers(model: Model, score: str) -> list[Layer]:
     return [layer for layer in survey_layers(model, score) if layer.reason is None]
 
 
-def survey_layers(model: Model, score: str) -> list[Layer]:
-    """The candidates, and among them what is no layer for a `reason`."""
+def survey_layers(model: Model, score: str, assume: bool = False) -> list[Layer]:
+    """The candidates, and among them what is no layer for a `reason`.
+
+    None is the default where later blocks are left out, since an early layer is no substitute. `assume`: what the graph
+    does not tell of places is taken as `assumed_grid` has it.
+    """
     nodes = model.graph.nodes
     path = tensors_between(nodes, [tensor.name for tensor in model.inputs], [score])
     whole = _seen_whole(nodes, path, score)
@@ -58,6 +61,7 @@ def survey_layers(model: Model, score: str) -> list[Layer]:
     ends: list[gs.Node] = []
     blocks: list[gs.Node] = []
     reasons: dict[str, str] = {}
+    lost: set[str] = set()
     for node in nodes:
         out = node.outputs[0] if node.outputs else None
         if out is None or out.name not in path or id(node) not in model.sources:  # what a score appends is no layer
@@ -75,14 +79,18 @@ def survey_layers(model: Model, score: str) -> list[Layer]:
             kind = blocks
         if kind is None:
             continue
-        reason = _why_not(model, samples, out)
+        reason = _why_not(model, samples, out, assume)
         if reason is None:
             kind.append(node)
         elif kind is ends or len(out.shape or ()) == 3:
             reasons[out.name] = reason
+        if reason is not None and _why_not(model, samples, out, assume=True) is None:
+            lost.add(out.name)
     found = {node.outputs[0].name: node for node in (*ends, *blocks)}
     maps = _made_of_maps(model, path)
     default = _default(nodes, [node for node in ends if node.outputs[0].name not in maps] or ends, blocks)
+    if default is not None and lost & reach(nodes, {default.outputs[0].name}):
+        default = None
     made = {node.outputs[0].name: node for node in nodes if node.outputs}
     return [
         Layer(name, node.op, tuple(map(_told, node.outputs[0].shape)), node is default, reasons.get(name))
@@ -91,7 +99,7 @@ def survey_layers(model: Model, score: str) -> list[Layer]:
     ]
 
 
-def _why_not(model: Model, samples: SampleAxes, tensor: Tensor) -> str | None:
+def _why_not(model: Model, samples: SampleAxes, tensor: Tensor, assume: bool) -> str | None:
     """Why a tensor is no layer, as the end of a sentence on it; None where it is one."""
     if tensor.shape is not None and not samples.are_rows(tensor):
         return samples.why_no_rows(tensor)
@@ -100,6 +108,10 @@ def _why_not(model: Model, samples: SampleAxes, tensor: Tensor) -> str | None:
     except OnnxplainError:
         return "is no grid over any input"
     if fills_a_grid(samples.trace, tensor, image):
+        return None
+    if assume and holds_tokens(tensor, image):
+        return None if assumed_tokens(model, tensor, image) else "has too few or too many tokens for a grid"
+    if assume and may_be_a_grid(model, tensor, image):
         return None
     return f"may lie anywhere on {image.name!r}, for all that the graph tells"
 
@@ -226,7 +238,7 @@ def _told(size: int | str | None) -> int | str | None:
     return None if isinstance(size, str) and size.startswith("unk__") else size
 
 
-def choose_layers(model: Model, score: str, names: str | Sequence[str] | None) -> list[Tensor]:
+def choose_layers(model: Model, score: str, names: str | Sequence[str] | None, assume: bool = False) -> list[Tensor]:
     """The tensors to explain: those named (by tensor or by node), all candidates for "all", or the default layer.
 
     Raises:
@@ -236,8 +248,14 @@ def choose_layers(model: Model, score: str, names: str | Sequence[str] | None) -
     tensors = {tensor.name: tensor for tensor in model.graph.tensors().values() if isinstance(tensor, gs.Variable)}
     names = [names] if isinstance(names, str) else names
     if not names or (list(names) == [ALL] and ALL not in tensors):
-        every = survey_layers(model, score)
+        every = survey_layers(model, score, assume)
         found = [layer.name for layer in every if layer.reason is None and (names or layer.is_default)]
+        if not found and any(layer.reason is None for layer in every):
+            last = [layer for layer in every if layer.reason is not None][-1]
+            raise OnnxplainError(
+                f"{model.name}: the last layers cannot be placed: {last.name!r} {list(last.shape)} {last.reason}; name "
+                "one with layers=, or take placement 'resize', which takes tokens row by row ('check' looks)"
+            )
         if not found and every:
             last = every[-1]
             raise OnnxplainError(

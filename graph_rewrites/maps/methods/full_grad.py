@@ -34,7 +34,7 @@ def full_grad(image: ExplainedTensor) -> Tensor:
         if grad is not None:
             contribution = Grid(layout(layer)).maps(op, op.Mul(grad, op.cast_like(bias(), grad)))
             magnitude = _rescaled_sum(op, op.cast_like(contribution, FLOAT32))
-            total = op.Add(total, at_input_size(op, magnitude, image.size, image.places.get(layer.name)))
+            total = op.Add(total, at_input_size(op, magnitude, image.size, image.places[layer.name]))
     return total
 
 
@@ -54,7 +54,7 @@ def _biases(image: ExplainedTensor) -> Iterator[tuple[Tensor, Callable[[], Tenso
     rank = len(image.rows.shape)
     for node in image.backward.nodes:
         out = node.outputs[0]
-        if not adds_a_bias(node, path) or len(out.shape or []) != rank:
+        if not adds_a_bias(node, path) or len(out.shape or []) != rank or out.name not in image.places:
             continue
         if node.op == "BatchNormalization":
             yield out, partial(_shift, op, node, rank)

@@ -49,10 +49,10 @@ def _columns(pieces: list[tuple[int, bool]], axis: int) -> Columns | None:
         at += size
     floats = [(start, size) for start, (size, whole) in zip(starts, pieces, strict=True) if not whole]
     wholes = [start for start, (size, whole) in zip(starts, pieces, strict=True) if whole and size == 1]
-    if all(size != BOX for _, size in floats):
+    if wholes and all(size != BOX for _, size in floats):  # cuts of one tensor may hold more than their sizes tell
         floats = _with_a_box(floats)
-    boxes = [start for start, size in floats if size == BOX]
-    scores = [(start, start + size) for start, size in floats if size != BOX]
+    boxes = [start for start, size in floats if size == BOX][:1]
+    scores = [(start, start + size) for start, size in floats if [start] != boxes]
     if len(boxes) != 1 or any(whole and size != 1 for size, whole in pieces):
         return None
     if wholes and len(wholes) <= 2 and len(scores) == 1 and scores[0][1] - scores[0][0] == 1:
@@ -84,7 +84,7 @@ def _pieces(tensor: Tensor, axis: int) -> list[tuple[int, bool]] | None:
                 size = part.shape[axis] if part.shape else None
                 if not isinstance(size, int):
                     return None
-                inner = _pieces(part, axis) if size > 1 and not _is_whole(part) else None
+                inner = _pieces(part, axis) if size not in (1, BOX) and not _is_whole(part) else None
                 found += inner or [(size, _is_whole(part))]
             return found
         before = _before(tensor, axis)
