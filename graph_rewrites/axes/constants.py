@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 
 from ..graph.node import subgraphs
 from ..graph.tensors import Tensor, value_of
-from .labels import Label, Size, length, only_source
+from .labels import TIMES, Label, Pieces, Size, multiplied
 
 MOST = 64  # nodes
 MAX_VALUES = 64
@@ -25,13 +26,13 @@ Known = Mapping[str, "Sequence[Label] | None"]
 
 def size_of(label: Label, size: Size) -> Size:
     """The size of an axis: as inference has it, or as its label does where that knows more."""
-    if isinstance(size, int) or not isinstance(label, tuple):
+    if isinstance(size, int) or label is None:
         return size
-    known = length(label)
-    if known is not None:
-        return known if label else size
-    source = only_source(label)
-    return size if source is None or source.size is None else source.size
+    if isinstance(label, Pieces):
+        sizes = [part.size for part in label.parts]
+        return sum(each for each in sizes if isinstance(each, int)) if all(isinstance(s, int) for s in sizes) else size
+    known = multiplied([digit.size for digit in label]) if label else None
+    return size if known is None else known
 
 
 def known_value(tensor: Tensor, opset: int, known: Known) -> np.ndarray | None:
@@ -75,16 +76,30 @@ def _for_open_sizes(
             f"{read.name}, {i}" if size is None or str(size).startswith("unk__") else size
             for i, size in enumerate(sizes)
         ]
-    every = dict.fromkeys(size for sizes in shapes.values() for size in sizes if isinstance(size, str))
+    every = dict.fromkeys(
+        each for sizes in shapes.values() for size in sizes if isinstance(size, str) for each in _symbols_of(size)
+    )
     symbols = {symbol: (OPEN[0][0] + i * OPEN[0][1], OPEN[1][0] + i * OPEN[1][1]) for i, symbol in enumerate(every)}
     found = []
     for which in (0, 1):
         numbers = {
-            name: [symbols[size][which] if isinstance(size, str) else int(size or 0) for size in sizes]
+            name: [_number(size, symbols, which) if isinstance(size, str) else int(size or 0) for size in sizes]
             for name, sizes in shapes.items()
         }
         found.append(_evaluated(nodes, tensor, opset, numbers))
-    return (found[0], found[1]), symbols
+    products = {size for sizes in shapes.values() for size in sizes if isinstance(size, str)}
+    named = {size: (_number(size, symbols, 0), _number(size, symbols, 1)) for size in products}
+    return (found[0], found[1]), symbols | named
+
+
+def _symbols_of(size: str) -> list[str]:
+    return [factor for factor in size.split(TIMES) if not factor.isdigit()]
+
+
+def _number(size: str, symbols: Mapping[str, tuple[int, int]], which: int) -> int:
+    """A product of symbols and a number, for one choice of the symbols."""
+    factors = size.split(TIMES)
+    return math.prod(int(factor) if factor.isdigit() else symbols[factor][which] for factor in factors)
 
 
 def _makers(tensor: Tensor) -> list[gs.Node] | None:

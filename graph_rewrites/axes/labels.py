@@ -27,7 +27,7 @@ class Source:
         scale: the distance of two positions, in positions of `image`; negative where it is mirrored.
         offset: where position 0 lies, in positions of `image`.
         is_cut: whether positions of `image` were cut off, added or mirrored on the way, beside what windows do.
-        view: the pieces that this axis is, so that it can be folded and split as a whole; else None.
+        view: the pieces that this axis is, so that it can be folded and split as a whole, or joined again; else None.
     """
 
     tensor: str
@@ -123,6 +123,23 @@ def length(fold: Fold) -> int | None:
     return math.prod(sizes) if all(isinstance(size, int) for size in sizes) else None  # type: ignore[arg-type]
 
 
+TIMES = " x "  # between the symbols and the number of a size that is a product
+
+
+def multiplied(sizes: Sequence[Size]) -> Size:
+    """The product of sizes: a number, or open symbols and a number in one order, as text; None where one is unknown."""
+    number, symbols = 1, list[str]()
+    for size in sizes:
+        for factor in [size] if isinstance(size, int) else str(size).split(TIMES):
+            if factor is None or str(factor) == "None" or str(factor).startswith("unk__"):
+                return None
+            if str(factor).isdigit():
+                number *= int(factor)
+            else:
+                symbols.append(str(factor))
+    return TIMES.join([*sorted(symbols), *([str(number)] if number != 1 else [])]) if symbols else number
+
+
 def parts_of(label: Label, size: Size) -> tuple[Part, ...] | None:
     """The axis as parts; None where it is unknown."""
     if label is None:
@@ -131,7 +148,12 @@ def parts_of(label: Label, size: Size) -> tuple[Part, ...] | None:
 
 
 def joined(parts: Sequence[Part]) -> Label:
-    """The axis that the parts make, one after the other; runs that go on are one."""
+    """The axis that the parts make, one after the other; runs that go on are one, and cuts joined again are whole."""
+    uncut = [each for part in parts for each in _uncut(part)]
+    if uncut != list(parts):
+        whole_again = joined(uncut)
+        if isinstance(whole_again, tuple):
+            return whole_again
     runs: list[Part] = []
     for part in parts:
         last = runs[-1] if runs else None
@@ -149,7 +171,14 @@ def joined(parts: Sequence[Part]) -> Label:
 def plain(fold: Fold) -> Label:
     """The fold; the pieces that it is where it goes through all of a view of some."""
     source = only_source(fold)
-    return fold if source is None or source.view is None else source.view
+    return fold if source is None or source.view is None or source.image is not None else source.view
+
+
+def _uncut(part: Part) -> tuple[Part, ...]:
+    """The part as one of what it was cut from, where it is all of a cut."""
+    source = only_source(part.fold)
+    is_all = source is not None and part.start == 0 and part.size == source.size
+    return source.view.parts if is_all and source is not None and source.view is not None else (part,)
 
 
 def _symbol(fold: Fold) -> Size:

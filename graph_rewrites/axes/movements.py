@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from .constants import size_of
 from .labels import Fold, Label, Part, Pieces, Size, Source, cut, grid_source, joined, only_source, parts_of, whole
 from .reshape import reshaped
 from .step import Step, axes_of
@@ -65,7 +67,7 @@ def concat(step: Step) -> list[Label]:
     result = [step.merge_all(labels) for labels in zip(*each, strict=True)]
     parts: list[Part] | None = []
     for labels, tensor in zip(each, tensors, strict=True):
-        own = parts_of(labels[axis], tensor.shape[axis])
+        own = parts_of(labels[axis], size_of(labels[axis], tensor.shape[axis]))
         parts = None if own is None or parts is None else [*parts, *own]
     if parts is None:
         result[axis] = None
@@ -106,7 +108,11 @@ def _sliced(step: Step, axis: int, label: Label, size: Size, start: int, end: in
         if isinstance(size, int):
             first, last, _ = slice(start, end, jump).indices(size)
             is_cut = jump < 0 or first >= jump or last <= size - jump
-            return step.made(axis, source, jump, first, is_cut)
+            made = only_source(step.made(axis, source, jump, first, is_cut))
+            if jump != 1 or made is None:
+                return step.made(axis, source, jump, first, is_cut)
+            piece = Pieces((Part(whole(source), first, last - first),))
+            return whole(replace(made, size=last - first, view=piece))
         is_cut = not (0 <= start < jump and end >= 2**31 - 1)
         return step.made(axis, source, jump, start if start >= 0 and jump > 0 else math.nan, is_cut)
     if jump != 1 or not isinstance(size, int):
@@ -187,7 +193,11 @@ def split_at(step: Step, index: int) -> list[Label]:
     """The labels of one of a Split's outputs."""
     labels, shape = step.labels(), step.shape()
     axis = step.attrs.get("axis", 0) % len(labels)
-    sizes = [out.shape[axis] if out.shape else None for out in step.node.outputs]
+    given = step.attrs.get("split") or step.entries(1)
+    whole_size, count = shape[axis], len(step.node.outputs)
+    if given is None and isinstance(whole_size, int) and whole_size % count == 0:
+        given = [whole_size // count] * count
+    sizes = list(given) if given else [out.shape[axis] if out.shape else None for out in step.node.outputs]
     known = [size for size in sizes[: index + 1] if isinstance(size, int)]
     source = only_source(labels[axis])
     if len(known) <= index:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .labels import Digit, Label, Pieces, Size, Source, parts_of, plain, whole
+from .labels import Digit, Label, Pieces, Size, Source, multiplied, parts_of, plain, whole
 
 Item = tuple[Label, Size]  # a single digit, or an axis that cannot be taken apart, with its size
 
@@ -61,12 +61,9 @@ def _take(items: list[Item], taken: list[Item], wanted: Size, from_left: bool) -
     if wanted is None:
         return False
     if isinstance(wanted, str):
-        while items and items[end][1] == 1:
+        while items and multiplied([size for _, size in taken]) != wanted:
             taken.append(items.pop(end))
-        if not items or items[end][1] != wanted:
-            return False
-        taken.append(items.pop(end))
-        return True
+        return multiplied([size for _, size in taken]) == wanted
     if wanted == 1:
         if items and items[end][1] == 1:
             taken.append(items.pop(end))

@@ -13,7 +13,7 @@ from ..graph.reachability import reach, sources, tensors_between
 from ..graph.tensors import Tensor, value_of
 from ..model.model import Model
 from .assumed_grid import MAX_EXTRA_TOKENS, assumed_tokens, may_be_a_grid
-from .axes import channel_axis, has_spatial_extent
+from .axes import channel_axis, has_spatial_extent, spatial_axes
 from .grid import fills_a_grid, holds_tokens, image_input
 from .samples import SampleAxes, sample_axes
 
@@ -110,7 +110,9 @@ def _why_not(model: Model, samples: SampleAxes, tensor: Tensor, assume: bool) ->
     if fills_a_grid(samples.trace, tensor, image):
         return None
     if assume and holds_tokens(tensor, image):
-        return None if assumed_tokens(model, tensor, image) else "has too few or too many tokens for a grid"
+        count = tensor.shape[spatial_axes(tensor)[0]]
+        fits = not isinstance(count, int) or assumed_tokens(model, tensor, image) is not None
+        return None if fits else "has too few or too many tokens for a grid"
     if assume and may_be_a_grid(model, tensor, image):
         return None
     return f"may lie anywhere on {image.name!r}, for all that the graph tells"
