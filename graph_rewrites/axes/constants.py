@@ -72,10 +72,7 @@ def _for_open_sizes(
         read = node.inputs[0]
         labels = known.get(read.name) or [None] * len(read.shape)
         sizes = [size_of(label, size) for label, size in zip(labels, read.shape, strict=True)]
-        shapes[read.name] = [
-            f"{read.name}, {i}" if size is None or str(size).startswith("unk__") else size
-            for i, size in enumerate(sizes)
-        ]
+        shapes[read.name] = [f"{read.name}, {i}" if size is None else size for i, size in enumerate(sizes)]
     every = dict.fromkeys(
         each for sizes in shapes.values() for size in sizes if isinstance(size, str) for each in _symbols_of(size)
     )

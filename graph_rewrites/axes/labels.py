@@ -131,7 +131,7 @@ def multiplied(sizes: Sequence[Size]) -> Size:
     number, symbols = 1, list[str]()
     for size in sizes:
         for factor in [size] if isinstance(size, int) else str(size).split(TIMES):
-            if factor is None or str(factor) == "None" or str(factor).startswith("unk__"):
+            if str(factor) == "None":
                 return None
             if str(factor).isdigit():
                 number *= int(factor)

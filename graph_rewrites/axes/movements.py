@@ -217,8 +217,14 @@ def expand(step: Step) -> list[Label]:
     """The axes that keep their size."""
     labels, shape = step.labels(), step.shape()
     lead = step.rank - len(labels)
+    asked = step.entries(1) or [None] * step.rank
+    repeats = step.node.op == "Tile"
     kept = [
-        label if label == () or (shape[i] == step.out.shape[lead + i] and shape[i] is not None) else None
-        for i, label in enumerate(labels)
+        label
+        if label == ()
+        or (shape[i] is not None and shape[i] in (step.out.shape[lead + i], None if repeats else one))
+        or one == 1
+        else None
+        for i, (label, one) in enumerate(zip(labels, asked[-len(labels) :] if labels else [], strict=False))
     ]
     return [*[()] * lead, *(label if shape[i] != 1 else () for i, label in enumerate(kept))]

@@ -47,6 +47,12 @@ def same(step: Step) -> list[Label]:
     return labels if len(labels) == step.rank else [None] * step.rank
 
 
+@axes_of("ConstantOfShape", "EyeLike", "RandomNormal", "RandomUniform")
+def filled(step: Step) -> list[Label]:
+    """Axes of no source."""
+    return [()] * step.rank
+
+
 @axes_of("Det")
 def leading(step: Step) -> list[Label]:
     """The axes before those of the matrices."""

@@ -84,7 +84,7 @@ def survey_layers(model: Model, score: str, assume: bool = False) -> list[Layer]
             kind.append(node)
         elif kind is ends or len(out.shape or ()) == 3:
             reasons[out.name] = reason
-        if reason is not None and _why_not(model, samples, out, assume=True) is None:
+        if reason is not None and (samples.is_unknown(out) or _why_not(model, samples, out, assume=True) is None):
             lost.add(out.name)
     found = {node.outputs[0].name: node for node in (*ends, *blocks)}
     maps = _made_of_maps(model, path)
