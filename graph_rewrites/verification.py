@@ -13,6 +13,7 @@ from .autodiff.decompose import can_decompose
 from .autodiff.lower import lower
 from .autodiff.reverse import GRADIENTS, sweep
 from .axes.labels import Source
+from .axes.tokens import Tokens
 from .axes.trace import trace_axes
 from .backward_rules.registry import rule_set
 from .build.emitter import Emitter
@@ -24,7 +25,7 @@ from .graph.tensors import Tensor, schema
 from .model.model import Model, ModelSource, read
 from .model.writing import write
 from .targets.axes import spatial_axes
-from .targets.grid import holds_tokens
+from .targets.grid import holds_tokens, tokens_of
 from .targets.quantised_layer import real_layer
 from .targets.scores.score import ScoreSource, find_logits
 
@@ -84,6 +85,16 @@ def spatial_axes_of(model: ModelSource, image: str, layer: str) -> tuple[list[in
     """The spatial axes of an input, in order, and whether a layer holds tokens for them."""
     tensors = read(model).graph.tensors()
     return spatial_axes(tensors[image]), holds_tokens(tensors[layer], tensors[image])
+
+
+def token_order(model: ModelSource, image: str, layer: str) -> tuple[int, ...] | None:
+    """The index of each position's token, row by row; None of other layers, and of the last tokens in that order."""
+    work = read(model)
+    tensors = work.graph.tensors()
+    if not holds_tokens(tensors[layer], tensors[image]):
+        return None
+    tokens = tokens_of(trace_axes(work), tensors[layer], tensors[image])[1]
+    return tokens.order if isinstance(tokens, Tokens) else None
 
 
 def verification_model(

@@ -13,7 +13,7 @@ from ...graph_rewrites.model.model import ModelSource, load, parse
 from ...graph_rewrites.rewrite import rewrite
 from ...graph_rewrites.targets.placement import RECEPTIVE_FIELD
 from ...graph_rewrites.targets.scores.score import ScoreSource
-from ...graph_rewrites.verification import coverage, open_sizes, spatial_axes_of, verification_model
+from ...graph_rewrites.verification import coverage, open_sizes, spatial_axes_of, token_order, verification_model
 from ..multi_pass.registry import Progress, silent
 from ..runtime.runner import Arrays, Runner
 from .differences import DifferenceCheck
@@ -184,7 +184,8 @@ class _Subject:
 
     def _at_runtime(self) -> list[Finding]:
         rows = len(self._one[self.runner.image])
-        return [self._differences.against_runtime(self._found["gradient"][:rows, 0])]
+        order = token_order(self.source, self.runner.image, self.layer)
+        return [self._differences.against_runtime(self._found["gradient"][:rows, 0], order)]
 
     def _at_layer(self) -> list[Finding]:
         return [self._differences.along("layer_gradient", "offset", self._rng)]

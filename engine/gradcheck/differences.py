@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 
@@ -58,13 +60,13 @@ class DifferenceCheck:
         self._feeds[names["offset"]] = OFFSET * _rms(activation) * rng.normal(size=activation.shape)
         self._cotangent = rng.normal(size=value.shape)
 
-    def against_runtime(self, gradient: np.ndarray) -> Finding:
-        """The runtime's gradient of the top class at the layer against the float64 one."""
+    def against_runtime(self, gradient: np.ndarray, order: Sequence[int] | None = None) -> Finding:
+        """The runtime's gradient of the top class at the layer against the float64 one; `order` as of `token_order`."""
         expected = self._at_top
         if expected.shape != gradient.shape:  # the file lays channels last, the contract first
             expected = np.moveaxis(expected, -1, 1)
         if expected.ndim < gradient.ndim:  # the tokens at the end fill a grid
-            grid = expected[..., -int(np.prod(gradient.shape[2:])) :]
+            grid = expected[..., -int(np.prod(gradient.shape[2:])) :] if order is None else expected[..., list(order)]
             expected = grid.reshape(gradient.shape)
         norms = float(np.linalg.norm(expected) * np.linalg.norm(gradient))
         cosine = float(np.vdot(expected, gradient)) / norms if norms else float(expected.any() == gradient.any())

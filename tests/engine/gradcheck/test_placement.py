@@ -110,3 +110,21 @@ def test_the_certificate_of_tokens_in_a_wrong_order_fails(monkeypatch: pytest.Mo
     assert certify(model).passed
     monkeypatch.setattr("onnxplain.engine.gradcheck.certificate.Runner", RolledTokens)
     assert [finding.name for finding in certify(model).findings if finding.passed is False] == ["placement"]
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["class token first", "class token last"])
+def test_tokens_in_another_order_than_row_by_row_are_certified(behind: bool) -> None:
+    net = TokenNet(seed=2)
+    x = net.conv(net.input("image", ["N", 3, 12, 12]), 3, 8, 2, pads=[0] * 4, strides=[2, 2])
+    x = net.add("Transpose", x, perm=[0, 3, 2, 1])  # columns before rows
+    x = net.add("Reshape", x, net.const([-1, 36, 8], np.int64))
+    if behind:
+        token = net.add(
+            "Expand",
+            net.const(net.rng.normal(size=(1, 1, 8))),
+            net.add("Shape", net.add("Slice", x, *(net.const([v], np.int64) for v in (0, 1, 1)))),
+        )
+        x = net.add("Concat", x, token, axis=1)
+    x = net.add("Add", x, net.const(net.rng.normal(size=(1, 36 + behind, 8))))
+    certificate = certify(net.classify(net.norm(net.block(x, "block"), "norm"), "mean", "N"))
+    assert certificate.passed, certificate.findings
