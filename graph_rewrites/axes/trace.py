@@ -73,7 +73,12 @@ def lost_behind(model: Model, trace: AxisTrace, tensor: Tensor) -> str:
 
 
 def trace_axes(model: Model) -> AxisTrace:
-    """Follows all axes through the model's nodes."""
+    """Follows all axes through the model's nodes, once as long as these are the same."""
+    trace: AxisTrace = model.once("axes", _trace)
+    return trace
+
+
+def _trace(model: Model) -> AxisTrace:
     scope = Scope(model)
     for tensor in model.inputs:
         if tensor.shape is not None:

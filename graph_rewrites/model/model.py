@@ -7,11 +7,11 @@ however large the model is.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import onnx
 import onnx_graphsurgeon as gs
@@ -34,7 +34,8 @@ class Model:
 
     `graph` is what rewrites read and change. `proto` is the model as read, without its weights. `weights` maps the
     names of the lifted initializers to their tensors (`overridable`: those that the file also lists as inputs);
-    `folder` is where their external data lies. `sources` are the protobufs of the nodes that were read, by `id`.
+    `folder` is where their external data lies. `sources` are the protobufs of the nodes that were read, by `id`;
+    `derived` is what `once` keeps.
     """
 
     graph: gs.Graph
@@ -44,6 +45,16 @@ class Model:
     folder: Path
     name: str
     sources: dict[int, onnx.NodeProto]
+    derived: dict[str, tuple[tuple[gs.Node, ...], Any]] = field(default_factory=dict)
+
+    def once(self, name: str, derive: Callable[[Model], Any]) -> Any:
+        """What follows from the nodes as they are now, derived once until nodes are added, removed or moved."""
+        nodes = tuple(self.graph.nodes)
+        known, result = self.derived.get(name, ((), None))
+        if len(known) != len(nodes) or any(a is not b for a, b in zip(known, nodes, strict=True)):
+            result = derive(self)
+            self.derived[name] = nodes, result
+        return result
 
     @property
     def inputs(self) -> list[gs.Variable]:
