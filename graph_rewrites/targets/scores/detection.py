@@ -131,6 +131,8 @@ def _table(
         tensor = tensor if has_samples else op.Unsqueeze(tensor, [0])
         if len(tensor.shape) < rank:
             tensor = op.Unsqueeze(tensor, [len(tensor.shape)])
+        if len(tensor.shape) != rank:
+            raise _unknown(op, outputs)
         return op.Cast(tensor, to=TensorProto.FLOAT)
 
     shapes = {name: tensor.shape for name, tensor in outputs.items() if tensor.shape is not None}
@@ -154,7 +156,11 @@ def _table(
         if found.axis == -2:
             tensor = op.Transpose(tensor, perm=[0, 2, 1])
         return name, _arranged(op, tensor, found), found.label is not None
-    raise OnnxplainError(
+    raise _unknown(op, outputs)
+
+
+def _unknown(op: Emitter, outputs: Mapping[str, Tensor]) -> OnnxplainError:
+    return OnnxplainError(
         f"{op.model.name}: the graph does not tell which numbers of {', '.join(map(repr, outputs))} are boxes, scores "
         "and classes; write the score by its columns, such as max(output[:, :, 4])"
     )
