@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..runtime.session import LOG_ERRORS, Session, import_onnxruntime
+from ..runtime.session import Session, without_fusions
 from .finding import Finding
 
 Feeds = Mapping[str, np.ndarray]
@@ -36,7 +36,7 @@ def preservation(
         return same
     # Where the gradient reads what lies between two nodes, they are not fused. Of quantised and float16 models that
     # rounds outputs otherwise, by whole steps.
-    unfused = _compared(original, explained, runs, providers, _without_fusions(), tolerance)
+    unfused = _compared(original, explained, runs, providers, without_fusions(), tolerance)
     return replace(same, passed=unfused.passed, detail=f"{same.detail}; without fusions {unfused.detail}")
 
 
@@ -67,11 +67,3 @@ def _difference(plain: Session, rewritten: Session, before: Feeds, after: Feeds)
         elif not np.array_equal(value, other):
             worst = np.inf
     return worst
-
-
-def _without_fusions() -> Any:
-    ort = import_onnxruntime()
-    options = ort.SessionOptions()
-    options.log_severity_level = LOG_ERRORS
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return options

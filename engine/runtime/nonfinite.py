@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from .session import LOG_ERRORS, Session, import_onnxruntime
+from .session import Session, without_fusions
 
 
 def origin_of(
@@ -24,7 +24,7 @@ def origin_of(
     known = {value.name for value in shown.graph.output}
     between = [name for node in model.graph.node for name in node.output if name and name not in known]
     shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(between))
-    session = Session(shown, providers, _unfused())
+    session = Session(shown, providers, without_fusions())
     values = dict(zip(session.outputs, session.run(None, feeds), strict=True)) | dict(feeds)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     makers = {name: node for node in model.graph.node for name in node.output if name}
@@ -45,11 +45,3 @@ def _value(name: str, values: Mapping[str, Any], weights: Mapping[str, onnx.Tens
 def _is_finite(value: Any) -> bool:
     """Whether all values are finite; of integers, sequences and what is unknown, too."""
     return not isinstance(value, np.ndarray) or value.dtype.kind != "f" or bool(np.isfinite(value).all())
-
-
-def _unfused() -> Any:
-    ort = import_onnxruntime()
-    options = ort.SessionOptions()
-    options.log_severity_level = LOG_ERRORS
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return options

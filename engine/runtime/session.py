@@ -95,6 +95,15 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
+def without_fusions() -> Any:
+    """Session options under which nodes run one by one, as they stand in the file."""
+    ort = import_onnxruntime()
+    options = ort.SessionOptions()
+    options.log_severity_level = LOG_ERRORS
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
 def choose_providers(names: Sequence[str] | None) -> list[str]:
     """Full provider names, preferred first; the CPU always stands last, for operators that others lack."""
     ort = import_onnxruntime()

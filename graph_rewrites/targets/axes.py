@@ -78,26 +78,6 @@ def _is_product(node: gs.Node) -> bool:
     return traits.weighted and not traits.convolves
 
 
-def has_samples(tensor: Tensor, batch: int | str | None) -> bool:
-    """Whether the tensor's first axis surely is the batch, of this size: by its shape, or by those of its sources."""
-    waiting, seen = [tensor], {tensor.name}
-    for start in waiting:
-        for current, axes in traced(start, _keeps_samples):
-            if 0 in axes and current.shape[axes.index(0)] == batch:
-                return True
-            measured = _measured(current.inputs[0]) if axes[:1] == [0] and current.inputs else None
-            if measured is not None and measured.name not in seen:
-                seen.add(measured.name)
-                waiting.append(measured)
-    return False
-
-
-def _keeps_samples(node: gs.Node) -> bool:
-    """Whether the node's first axis is its input's, or can be followed."""
-    traits = traits_of(node)
-    return follows(node) or traits.convolves or traits.pools or node.op == "MatMul"
-
-
 def traced(tensor: Tensor, through: Follow) -> Iterator[tuple[Tensor, list[int | None]]]:
     """The tensor and what it is made of, nearest first, `through` nodes of some kind.
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
-from ..axes.labels import Label, Pieces, Source, only_source
+from ..axes.labels import Source, only_source
+from ..axes.mixing import sources_of
 from ..axes.trace import AxisTrace, lost_behind, trace_axes
 from ..build.emitter import Emitter
 from ..errors import OnnxplainError
@@ -77,10 +78,10 @@ def sample_axes(model: Model) -> SampleAxes:
     for node in model.graph.nodes:
         if _takes_batch_first(node) and node.inputs and node.inputs[0].shape:
             labels = trace.of(node.inputs[0])
-            proven.update(list(_sources(labels[0]))[:1])
-            others = {source for label in labels[1:] for source in _sources(label)}
+            proven.update(list(sources_of(labels[0]))[:1])
+            others = {source for label in labels[1:] for source in sources_of(label)}
             refuted |= others
-            if labels[0] is not None and not any(_sources(labels[0])):
+            if labels[0] is not None and not any(sources_of(labels[0])):
                 unbatched.update(source.image[0] for source in others if source.image is not None)
     first = [Source(tensor.name, 0, tensor.shape[0], (tensor.name, 0)) for tensor in model.inputs if tensor.shape]
     known = {source for source in proven if source.image is not None}
@@ -166,12 +167,6 @@ def samples_first(op: Emitter, tensor: Tensor, what: str) -> Tensor:
 def _takes_batch_first(node: gs.Node) -> bool:
     traits = traits_of(node)
     return traits.convolves or traits.pools or (traits.normalises and traits.channels == 1)
-
-
-def _sources(label: Label) -> Iterator[Source]:
-    folds = [part.fold for part in label.parts] if isinstance(label, Pieces) else [label or ()]
-    for fold in folds:
-        yield from (digit.source for digit in fold)
 
 
 def _with_equal(trace: AxisTrace, known: set[Source], first: list[Source]) -> Iterator[Source]:

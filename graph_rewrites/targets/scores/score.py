@@ -27,7 +27,7 @@ from .scorer_model import append_scorer_model
 FLOAT32 = gs.Variable("float32", np.dtype(np.float32))
 SCOPE = "onnxplain/score"  # of the nodes that make a score of the outputs
 
-# The name of an output, an expression of one (see `score_expression`), or a scoring model (its file or protobuf).
+# The name of an output, an expression of one (see `expression`), or a scoring model (its file or protobuf).
 ScoreSource = str | os.PathLike[str] | onnx.ModelProto
 
 
@@ -60,7 +60,7 @@ def find_logits(model: Model, score: ScoreSource | None = None) -> Logits:
     Args:
         model: the model.
         score: an output, by name (the only float one, unless given); an expression of an output, see
-            `score_expression`; or a scoring model that takes outputs, see `join`.
+            `expression`; or a scoring model that takes outputs, see `scorer_model`.
 
     Raises:
         UsageError: several outputs and none named, or an unknown one.
