@@ -14,6 +14,7 @@ from ..errors import OnnxplainError
 
 Tensor: TypeAlias = Any  # a gs.Variable or gs.Constant; onnx-graphsurgeon has no type stubs
 
+FLOAT32: Tensor = gs.Variable("float32", np.dtype(np.float32))  # what `cast_like` brings others to
 FLOAT_TYPES = frozenset(getattr(onnx.TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE"))
 
 

@@ -6,17 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-import onnx_graphsurgeon as gs
-
 from ..build.emitter import Emitter
 from ..errors import OnnxplainError
-from ..graph.tensors import Tensor
+from ..graph.tensors import FLOAT32, Tensor
 from ..targets.grid import Grid
 from ..targets.placement import Placement
 from .backward_pass import BackwardPass
-
-FLOAT32 = gs.Variable("float32", np.dtype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import onnx_graphsurgeon as gs
 
 from ...build.emitter import Emitter
 from ...graph.reachability import tensors_between
-from ...graph.tensors import Tensor
+from ...graph.tensors import FLOAT32, Tensor
 from ...targets.axes import layout
 from ...targets.grid import Grid
 from ...targets.layers import adds_a_bias
-from ..explained_tensor import FLOAT32, ExplainedTensor
+from ..explained_tensor import ExplainedTensor
 from ..heatmap import at_input_size
 from ..registry import method
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
@@ -15,7 +14,7 @@ from ...axes.trace import trace_axes
 from ...build.emitter import Emitter
 from ...errors import OnnxplainError, UsageError, closest
 from ...graph.operator_traits import traits_of
-from ...graph.tensors import Tensor, is_float
+from ...graph.tensors import FLOAT32, Tensor, is_float
 from ...model.model import Model
 from ..quantised_layer import before_quantiser
 from ..samples import lacks_samples, sample_axes, samples_first
@@ -24,7 +23,6 @@ from .detection import Detections, find_detections, is_detection
 from .expression import emit_expression, is_expression
 from .scorer_model import append_scorer_model
 
-FLOAT32 = gs.Variable("float32", np.dtype(np.float32))
 SCOPE = "onnxplain/score"  # of the nodes that make a score of the outputs
 
 # The name of an output, an expression of one (see `expression`), or a scoring model (its file or protobuf).
